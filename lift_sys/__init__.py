@@ -1,0 +1,1 @@
+"""The product: IR, inference, sandbox and, above all other packages, the app."""

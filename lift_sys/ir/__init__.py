@@ -1,0 +1,1 @@
+"""The intermediate representation: its types, its wire schema, its lint and its rendering."""

@@ -1,0 +1,1 @@
+"""Running generated code safely and judging what it returns."""
