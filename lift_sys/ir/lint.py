@@ -1,0 +1,170 @@
+"""Deciding what an assertion is: an example, a property, or informal.
+
+Owns the reading of predicates that a model or a person wrote. Only examples and properties are
+ever executed; an informal assertion is a hint for the code stage and nothing more.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from enum import StrEnum
+
+from lift_sys.ir.models import Assertion, FunctionSignature, SpecIR
+from lift_sys.literals import parse_literal
+from lift_sys.record import Record
+
+MAX_PREDICATE_CHARS = 2_000
+"""Longest predicate that is looked at, in characters; longer ones are informal."""
+
+_BUILTINS = frozenset(dir(builtins)) - {
+    "breakpoint", "compile", "copyright", "credits", "eval", "exec", "exit", "help", "input",
+    "license", "open", "print", "quit", "__import__", "__build_class__",
+}  # fmt: skip
+_STDLIB_MODULES = frozenset({"math", "re", "string", "collections", "itertools", "functools"})
+
+
+class Kind(StrEnum):
+    """What can be done with an assertion."""
+
+    EXAMPLE = "example"
+    PROPERTY = "property"
+    INFORMAL = "informal"
+
+
+class Finding(Record):
+    """What lint says of one predicate.
+
+    Attributes:
+        kind: Its kind.
+        predicate: The normalised text (no leading ``assert``, no code fence or trailing comment).
+        args: For an example: literal text of the argument tuple.
+        expected: For an example: literal text of the expected value.
+        reason: For an informal one: why it cannot be executed.
+    """
+
+    kind: Kind
+    predicate: str
+    args: str | None = None
+    expected: str | None = None
+    reason: str = ""
+
+
+def lint(predicate: str, signature: FunctionSignature) -> Finding:
+    """Classify one predicate against the signature it speaks of.
+
+    An *example* is a call of the function with literal arguments compared with a literal
+    (``f(3) == 9``, ``9 == f(3)``, ``f(x) is True``, ``f(3)``, ``not f(3)``). A *property* is any
+    other expression whose names are all known: the function, its parameters, ``result``, builtins
+    without side effects, a few pure modules and what the expression itself binds.
+    """
+    text = normalise(predicate)
+    if not text or len(text) > MAX_PREDICATE_CHARS:
+        return Finding(kind=Kind.INFORMAL, predicate=text, reason="empty or too long")
+    try:
+        body = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return Finding(kind=Kind.INFORMAL, predicate=text, reason="not a Python expression")
+    example = _example(body, signature)
+    if example is not None:
+        args, expected = example
+        return Finding(kind=Kind.EXAMPLE, predicate=text, args=args, expected=expected)
+    unknown = _unknown_names(body, signature)
+    if unknown:
+        reason = "names unknown things: " + ", ".join(sorted(unknown)[:4])
+        return Finding(kind=Kind.INFORMAL, predicate=text, reason=reason)
+    if not _speaks_of_function(body, signature):
+        return Finding(kind=Kind.INFORMAL, predicate=text, reason="says nothing of the result")
+    return Finding(kind=Kind.PROPERTY, predicate=text)
+
+
+def lint_ir(ir: SpecIR) -> list[tuple[Assertion, Finding]]:
+    """Classify every assertion of an IR, in order."""
+    return [(a, lint(a.predicate, ir.signature)) for a in ir.assertions]
+
+
+def normalise(predicate: str) -> str:
+    """Strip what models put around an expression: fences, ``assert``, a trailing message."""
+    text = predicate.strip().strip("`").strip()
+    text = text.removeprefix("python\n").strip()
+    if not text.startswith("assert"):
+        return text.rstrip(";").strip()
+    try:
+        statement = ast.parse(text.rstrip(";")).body[0]
+    except (SyntaxError, ValueError, IndexError, MemoryError, RecursionError):
+        return text.removeprefix("assert").strip()
+    return ast.unparse(statement.test) if isinstance(statement, ast.Assert) else text
+
+
+def _example(body: ast.expr, signature: FunctionSignature) -> tuple[str, str] | None:
+    match body:
+        case ast.Compare(left=left, ops=[ast.Eq() | ast.Is()], comparators=[right]):
+            sides = (left, right) if _is_call(left, signature) else (right, left)
+            return _call_and_value(sides[0], sides[1], signature)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return _call_and_value(operand, ast.Constant(value=False), signature)
+        case ast.Call():
+            return _call_and_value(body, ast.Constant(value=True), signature)
+    return None
+
+
+def _call_and_value(
+    call: ast.expr, value: ast.expr, signature: FunctionSignature
+) -> tuple[str, str] | None:
+    if not _is_call(call, signature) or not isinstance(call, ast.Call):
+        return None
+    positional = _positional(call, signature)
+    if positional is None:
+        return None
+    args = ast.unparse(ast.Tuple(elts=positional, ctx=ast.Load()))
+    expected = ast.unparse(value)
+    try:
+        parse_literal(args)
+        parse_literal(expected)
+    except ValueError:
+        return None
+    return args, expected
+
+
+def _positional(call: ast.Call, signature: FunctionSignature) -> list[ast.expr] | None:
+    """Return the arguments in the order of the parameters, or None where that is not possible."""
+    if any(isinstance(a, ast.Starred) for a in call.args):
+        return None
+    names = [p.name for p in signature.parameters]
+    keywords = {k.arg: k.value for k in call.keywords}
+    positional = list(call.args)
+    for name in names[len(positional) :]:
+        if name not in keywords:
+            break
+        positional.append(keywords.pop(name))
+    return None if keywords else positional
+
+
+def _is_call(node: ast.expr, signature: FunctionSignature) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == signature.name
+    )
+
+
+def _unknown_names(body: ast.expr, signature: FunctionSignature) -> set[str]:
+    known = {signature.name, "result"} | {p.name for p in signature.parameters}
+    known |= _BUILTINS | _STDLIB_MODULES
+    used: set[str] = set()
+    for node in ast.walk(body):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                known.add(name)
+            case ast.Name(id=name):
+                used.add(name)
+            case ast.Attribute(attr=name) if name.startswith("__"):
+                used.add("." + name)
+    return used - known
+
+
+def _speaks_of_function(body: ast.expr, signature: FunctionSignature) -> bool:
+    return any(
+        isinstance(node, ast.Name) and node.id in {signature.name, "result"}
+        for node in ast.walk(body)
+    )

@@ -1,0 +1,144 @@
+"""How a signature becomes chat messages, and an answer becomes fields.
+
+Owns a prompt layout that is shorter than DSPy's own and the same for every stage: the system
+message is constant (instructions, then the output fields), demos are turns of the conversation,
+and the user message holds only what changes. ``StructuredAdapter`` sends a JSON schema and is
+used where fields are filled; ``CodeAdapter`` asks for plain text in a code fence, because code
+inside JSON strings costs escapes and accuracy; ``ProseAdapter`` takes the answer as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import Any
+
+import dspy
+from dspy.signatures.signature import Signature
+from dspy.utils.exceptions import AdapterParseError
+
+Messages = list[dict[str, Any]]
+
+_FENCE = re.compile(r"```[ \t]*(?:python|py|Python)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+
+
+class _Layout(dspy.ChatAdapter):  # type: ignore[misc] # DSPy is untyped
+    """The shared layout."""
+
+    def format_system_message(self, signature: type[Signature]) -> str:
+        """Return the instructions and what the answer must look like."""
+        task = inspect.cleandoc(signature.instructions)
+        return f"{task}\n\n{self.format_field_structure(signature)}".strip()
+
+    def format_user_message_content(
+        self,
+        signature: type[Signature],
+        inputs: dict[str, Any],
+        prefix: str = "",
+        suffix: str = "",
+        main_request: bool = False,  # noqa: ARG002 (DSPy's call)
+    ) -> str:
+        """Return the inputs that are given, each under its name."""
+        given = [(k, inputs[k]) for k in signature.input_fields if inputs.get(k) is not None]
+        blocks = [f"{k.capitalize()}: {v}" for k, v in given]
+        return "\n\n".join(part for part in (prefix, *blocks, suffix) if part)
+
+    def format_demos(self, signature: type[Signature], demos: list[dict[str, Any]]) -> Messages:
+        """Return each demo as one exchange; a demo without every output is left out."""
+        messages: Messages = []
+        for demo in demos:
+            if any(demo.get(k) is None for k in signature.output_fields):
+                continue
+            user = self.format_user_message_content(signature, demo)
+            answer = self.format_assistant_message_content(signature, demo)
+            messages.append({"role": "user", "content": user})
+            messages.append({"role": "assistant", "content": answer})
+        return messages
+
+
+class StructuredAdapter(_Layout, dspy.JSONAdapter):  # type: ignore[misc] # DSPy is untyped
+    """JSON under a schema that the backend enforces."""
+
+    def __init__(self) -> None:
+        dspy.JSONAdapter.__init__(self)
+
+    def format_field_structure(self, signature: type[Signature]) -> str:
+        """Return the keys and what they mean."""
+        fields = signature.output_fields
+        keys = [f"- {k}: {f.json_schema_extra['desc']}" for k, f in fields.items()]
+        return "Reply with one JSON object with these keys:\n" + "\n".join(keys)
+
+    def format_assistant_message_content(
+        self,
+        signature: type[Signature],
+        outputs: dict[str, Any],
+        missing_field_message: Any = None,  # noqa: ARG002 (DSPy's call)
+    ) -> str:
+        """Return the outputs as compact JSON, which is what the model then imitates."""
+        values = {k: outputs[k] for k in signature.output_fields}
+        return json.dumps(values, ensure_ascii=False)
+
+    def parse(self, signature: type[Signature], completion: str) -> dict[str, Any]:
+        """Return the fields; JSON that had to be repaired is refused rather than guessed at.
+
+        Raises:
+            AdapterParseError: Not JSON, or not these fields.
+        """
+        try:
+            json.loads(completion)
+        except (ValueError, RecursionError) as error:
+            raise self._refusal(signature, completion, f"not valid JSON: {error}") from error
+        fields: dict[str, Any] = dspy.JSONAdapter.parse(self, signature, completion)
+        return fields
+
+    def _refusal(self, signature: type[Signature], text: str, why: str) -> AdapterParseError:
+        return AdapterParseError(
+            adapter_name=type(self).__name__, signature=signature, lm_response=text, message=why
+        )
+
+
+class ProseAdapter(_Layout):
+    """The whole answer is the one output field."""
+
+    def __init__(self) -> None:
+        super().__init__(use_json_adapter_fallback=False)
+
+    def format_field_structure(self, signature: type[Signature]) -> str:  # noqa: ARG002
+        """Return nothing: the instructions say it all."""
+        return ""
+
+    def format_assistant_message_content(
+        self,
+        signature: type[Signature],
+        outputs: dict[str, Any],
+        missing_field_message: Any = None,  # noqa: ARG002 (DSPy's call)
+    ) -> str:
+        """Return the one output as text."""
+        (name,) = signature.output_fields
+        return str(outputs[name])
+
+    def parse(self, signature: type[Signature], completion: str) -> dict[str, Any]:
+        """Return the answer, stripped."""
+        (name,) = signature.output_fields
+        return {name: completion.strip()}
+
+
+class CodeAdapter(ProseAdapter):
+    """Python in a code fence, or without one."""
+
+    def format_assistant_message_content(
+        self,
+        signature: type[Signature],
+        outputs: dict[str, Any],
+        missing_field_message: Any = None,
+    ) -> str:
+        """Return the code in a fence."""
+        code = super().format_assistant_message_content(signature, outputs, missing_field_message)
+        return f"```python\n{code.strip()}\n```"
+
+    def parse(self, signature: type[Signature], completion: str) -> dict[str, Any]:
+        """Return the first fenced block, or the whole answer where there is no fence."""
+        (name,) = signature.output_fields
+        fenced = _FENCE.search(completion)
+        return {name: (fenced.group(1) if fenced else completion).strip("\n")}

@@ -1,0 +1,83 @@
+"""The DSPy signatures: every instruction a model reads is written here and nowhere else.
+
+Each predictor has a signature of its own, because reflective optimizers match traces by it.
+Instructions hold what is constant; what changes per task comes last, so that a prefix cache can
+serve everything before it.
+"""
+
+from __future__ import annotations
+
+import dspy
+
+
+class Analyse(dspy.Signature):
+    """Analyse the specification of a Python function in at most six short lines.
+
+    Name the exact literal values, the order of the checks, the edge cases and every return path.
+    Do not write code.
+    """
+
+    name: str = dspy.InputField(desc="name of the function")
+    spec: str = dspy.InputField(desc="what the function must do")
+    analysis: str = dspy.OutputField(desc="the analysis")
+
+
+class WriteIR(dspy.Signature):
+    """Turn the specification of a Python function into an intermediate representation.
+
+    Effects are explicit steps: exact literal values, the order of checks, boundaries, edge cases,
+    error handling. Assertions are Python expressions that must be true: calls of the function with
+    literal arguments compared with the literal result, worked out from the specification.
+    """
+
+    name: str = dspy.InputField(desc="name of the function")
+    spec: str = dspy.InputField(desc="what the function must do")
+    analysis: str | None = dspy.InputField(desc="notes on the specification", default=None)
+    summary: str = dspy.OutputField(desc="what the function does, one sentence")
+    parameters: list[str] = dspy.OutputField(desc='each parameter in order as "name: type"')
+    returns: str = dspy.OutputField(desc="return type")
+    effects: list[str] = dspy.OutputField(desc="the steps, in order")
+    assertions: list[str] = dspy.OutputField(desc='three to five, such as "f(2, 3) == 5"')
+
+
+class CritiqueIR(dspy.Signature):
+    """Review the intermediate representation of a Python function against its specification.
+
+    Look for literals that are not exact, missing edge cases, missing return paths, wrong order and
+    assertions that are false. Name each issue together with its fix.
+    """
+
+    spec: str = dspy.InputField(desc="what the function must do")
+    ir: str = dspy.InputField(desc="the representation to review")
+    issues: list[str] = dspy.OutputField(desc="each issue with its fix; empty if there is none")
+    overall_quality: int = dspy.OutputField(desc="0 (useless) to 10 (perfect)")
+
+
+class RefineIR(dspy.Signature):
+    """Rewrite the intermediate representation of a Python function so that every issue is fixed.
+
+    Keep what is right. Effects are explicit steps; assertions are Python expressions that must be
+    true of the function.
+    """
+
+    name: str = dspy.InputField(desc="name of the function")
+    spec: str = dspy.InputField(desc="what the function must do")
+    ir: str = dspy.InputField(desc="the representation so far")
+    issues: str = dspy.InputField(desc="what is wrong with it")
+    summary: str = dspy.OutputField(desc="what the function does, one sentence")
+    parameters: list[str] = dspy.OutputField(desc='each parameter in order as "name: type"')
+    returns: str = dspy.OutputField(desc="return type")
+    effects: list[str] = dspy.OutputField(desc="the steps, in order")
+    assertions: list[str] = dspy.OutputField(desc='three to five, such as "f(2, 3) == 5"')
+
+
+class WriteCode(dspy.Signature):
+    """Write one Python function with exactly the given name.
+
+    Reply with the code only, in one Python code block. No tests, no example calls, no comments.
+    """
+
+    name: str = dspy.InputField(desc="name of the function")
+    spec: str | None = dspy.InputField(desc="what the function must do", default=None)
+    ir: str | None = dspy.InputField(desc="its intermediate representation", default=None)
+    code: str = dspy.OutputField(desc="the function")
