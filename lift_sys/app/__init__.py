@@ -1,1 +1,1 @@
-"""The composition root: the only place that reads the environment, prints, or knows every package."""
+"""The composition root: only it reads the environment, prints, or knows every package."""

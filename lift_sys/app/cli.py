@@ -1,0 +1,213 @@
+"""The command line: parses, calls, prints, and maps errors to exit codes.
+
+Owns the words and options of ``lift``. Every import that is not needed for ``--help`` happens
+inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from lift_sys.app import cli_models
+from lift_sys.errors import LiftError
+
+if TYPE_CHECKING:
+    from lift_sys.sandbox.base import Sandbox
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="lift",
+    help="Find, export and run the best program that turns specs into Python functions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(cli_models.app, name="models")
+
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe", help="Run generated code even where no sandbox layer holds.")
+]
+Model = Annotated[str, typer.Option(help="Model id; see `lift models list`.")]
+
+
+@app.command()
+def optimize(  # noqa: PLR0913 (the options of a command are its arguments)
+    config: Annotated[
+        Path | None, typer.Option(help="Job as a JSON file; the other options override it.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model id.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Most trials.")] = None,
+    search_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Generated tokens after which no trial begins.")
+    ] = None,
+    pool_tasks: Annotated[
+        int | None, typer.Option(min=0, help="Train tasks run to bootstrap demos.")
+    ] = None,
+    dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
+    test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("runs"),
+    unsafe: Unsafe = False,
+) -> None:
+    """Search for the best program, test it, and export it.
+
+    The same job started again continues where it stopped.
+    """
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from lift_sys.app import jobs
+    from lift_sys.app.progress import Progress
+    from lift_sys.app.run import POOL, SEARCH, TEST, optimize
+
+    overrides = {
+        "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
+        "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
+    }  # fmt: skip
+    job = jobs.resolve(config, overrides)
+    console = Console()
+    planned = {
+        POOL: job.pool_tasks,
+        SEARCH: job.dev_tasks * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
+        TEST: 3 * job.test_tasks,
+    }
+    with closing(_sandbox(unsafe)) as sandbox:
+        _prepare_model(job.model)
+        with Progress(console, planned) as progress:
+            outcome = optimize(job, runs, sandbox, progress)
+    console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
+    console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
+    console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)
+
+
+@app.command("eval")
+def evaluate(  # noqa: PLR0913 (the options of a command are its arguments)
+    artifact: Annotated[
+        Path | None, typer.Argument(help="A compiled program; or name a --preset.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="A strategy, e.g. direct or single.")] = None,
+    data: Annotated[str, typer.Option(help="train, dev, phase3, or a task file.")] = "phase3",
+    limit: Annotated[int | None, typer.Option(min=1, help="Most tasks.")] = None,
+    model: Model = "qwen2.5-coder-0.5b",
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    unsafe: Unsafe = False,
+) -> None:
+    """Measure a compiled program or a preset on tasks."""
+    from rich.console import Console
+
+    from lift_sys.app import jobs
+
+    with closing(_sandbox(unsafe)) as sandbox:
+        program, name, model_id = jobs.choose_program(artifact, preset, model, sandbox)
+        _prepare_model(model_id)
+        report = jobs.evaluate(program, name, model_id, data, limit, sandbox)
+    if as_json:
+        sys.stdout.write(report.model_dump_json() + "\n")
+    else:
+        from lift_sys.app.report import markdown
+
+        Console().print(markdown(report), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def run(  # noqa: PLR0913 (the options of a command are its arguments)
+    spec: Annotated[str, typer.Argument(help="What the function must do; '-' reads stdin.")],
+    program: Annotated[
+        Path | None, typer.Option(help="A compiled program; default: the preset.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Used without --program.")] = "single",
+    name: Annotated[str | None, typer.Option(help="Name of the function.")] = None,
+    model: Model = "qwen2.5-coder-0.5b",
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    unsafe: Unsafe = False,
+) -> None:
+    """Turn one spec into an IR and code, and print both."""
+    from lift_sys.app import jobs
+
+    text = sys.stdin.read() if spec == "-" else spec
+    jobs.check_spec(text)
+    with closing(_sandbox(unsafe)) as sandbox:
+        chosen, _, model_id = jobs.choose_program(
+            program, None if program else preset, model, sandbox
+        )
+        _prepare_model(model_id)
+        answer = jobs.answer(chosen, model_id, text, name)
+    sys.stdout.write(answer.as_json() if as_json else answer.as_text())
+    if answer.code is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(artifact: Annotated[Path, typer.Argument(help="A compiled program.")]) -> None:
+    """Print an artifact's prompts, demos and hypers in plain text."""
+    from lift_sys.app.export import load_artifact
+    from lift_sys.app.show import render_artifact
+
+    sys.stdout.write(render_artifact(load_artifact(artifact)))
+
+
+@app.command()
+def doctor(unsafe: Unsafe = False) -> None:
+    """Check this machine: versions, sandbox and model."""
+    from lift_sys.app import doctor as checks
+
+    healthy = True
+    for line, good in checks.examine(unsafe=unsafe):
+        sys.stdout.write(f"{'ok ' if good else '!! '} {line}\n")
+        healthy = healthy and good
+    if not healthy:
+        raise typer.Exit(2)
+
+
+def _sandbox(unsafe: bool) -> Sandbox:
+    from lift_sys.app import environment
+    from lift_sys.sandbox import create_sandbox
+
+    environment.quiet_dspy()
+    return create_sandbox(unsafe=unsafe)
+
+
+def _prepare_model(model_id: str) -> None:
+    cli_models.pull_with_progress(model_id)
+
+
+def main() -> None:
+    """Run ``lift`` and exit: 0 done, 1 no answer, 2 bad input, 130 interrupted."""
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.ClickException as error:
+        error.show()
+        _leave(error.exit_code)
+    except LiftError as error:
+        sys.stderr.write(f"lift: {error}\n")
+        _leave(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        sys.stderr.write("lift: interrupted; the same command continues where it stopped\n")
+        _leave(INTERRUPTED)
+    except BrokenPipeError:
+        _leave(1)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> None:
+    """End the process even where a native generation is still running in a thread."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            continue
+    if code == INTERRUPTED:
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

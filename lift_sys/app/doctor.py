@@ -1,0 +1,36 @@
+"""``lift doctor``: what this machine can do, one line per check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from lift_sys.app import environment
+from lift_sys.errors import LiftError
+from lift_sys.inference import catalogue, fetch
+from lift_sys.sandbox import create_sandbox, judge
+from lift_sys.tasks import Case
+
+
+def examine(*, unsafe: bool) -> Iterator[tuple[str, bool]]:
+    """Yield each check's line and whether it is good."""
+    for name, value in environment.describe().items():
+        yield f"{name} {value}", True
+    yield from _sandbox(unsafe=unsafe)
+    folder = environment.models_dir()
+    for info in catalogue.all_models():
+        if info.servable:
+            path = fetch.locate(info.id, folder)
+            where = str(path) if path else f"not in {folder} (lift models pull {info.id})"
+            yield f"model {info.id}: {where}", True
+
+
+def _sandbox(*, unsafe: bool) -> Iterator[tuple[str, bool]]:
+    try:
+        with closing(create_sandbox(unsafe=unsafe)) as sandbox:
+            yield f"sandbox: {sandbox.description}", True
+            case = Case(args="(20,)", expected="21")
+            verdict = judge(sandbox, "def f(x):\n    return x + 1\n", "f", [case])
+            yield f"sandbox runs code: {verdict.status}", verdict.passed
+    except LiftError as error:
+        yield f"sandbox: {error}", False

@@ -1,0 +1,65 @@
+"""What the app takes from its surroundings: environment variables, folders, shipped data.
+
+Owns every read of ``os.environ`` and every default path.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+
+import platformdirs
+
+import lift_sys
+from lift_sys.errors import DatasetError
+
+APP_NAME = "lift-sys"
+SHIPPED = ("train", "dev", "phase3")
+_REPORTED = ("lift-sys", "dspy", "optuna", "pydantic", "xllamacpp")
+
+
+def quiet_dspy() -> None:
+    """Keep DSPy's dependencies from reaching for the network when they are first used."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+def models_dir() -> Path:
+    """Return where model files are: ``$LIFT_MODELS``, else the user's cache."""
+    named = os.environ.get("LIFT_MODELS")
+    if named:
+        return Path(named).expanduser()
+    return platformdirs.user_cache_path(APP_NAME) / "models"
+
+
+def data_file(name: str) -> Path:
+    """Return the file of a shipped set, or the path itself.
+
+    Raises:
+        DatasetError: Neither a shipped set nor a file.
+    """
+    package = Path(lift_sys.__file__).parent
+    for folder in (package / "datasets", package.parent / "datasets"):
+        shipped = folder / f"{name}.jsonl"
+        if name in SHIPPED and shipped.is_file():
+            return shipped
+    path = Path(name).expanduser()
+    if not path.is_file():
+        msg = f"{name!r} is neither a shipped set ({', '.join(SHIPPED)}) nor a task file"
+        raise DatasetError(msg)
+    return path
+
+
+def describe() -> dict[str, str]:
+    """Return versions and machine, for a run's record."""
+    versions = {name: importlib.metadata.version(name) for name in _REPORTED}
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpus": str(os.cpu_count()),
+        "implementation": sys.implementation.name,
+        **versions,
+    }

@@ -1,0 +1,195 @@
+"""Artifacts: a compiled program as one small, readable, versioned file.
+
+Owns the format. An artifact is JSON: hypers, instructions and demos in plain text, the model it
+was compiled for, scores with intervals and where they come from, and a SHA-256 over all of it.
+Nothing in it is executed when it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import dspy
+from pydantic import ValidationError
+
+from lift_sys.app.store import write_atomically
+from lift_sys.errors import ArtifactError, ConfigError
+from lift_sys.ir.schema import WIRE_VERSION
+from lift_sys.record import Record, Versioned, canonical_json, digest
+from lift_sys.sandbox.base import Sandbox
+from programs.hypers import hypers_of, set_hypers
+from programs.spec_to_code import SpecToCode
+
+
+class PredictorState(Record):
+    """One predictor: what it is told and shown.
+
+    Attributes:
+        instructions: The prompt's constant text.
+        fields: Names of its inputs and outputs, which must match the program's.
+        demos: Examples, as field values.
+    """
+
+    instructions: str
+    fields: tuple[str, ...]
+    demos: tuple[dict[str, Any], ...] = ()
+
+
+class ModelRef(Record):
+    """The model an artifact was compiled for."""
+
+    id: str
+    sha256: str
+
+
+class Measured(Record):
+    """A score and where it was measured.
+
+    Attributes:
+        data: Name of the task set.
+        data_sha256: Of its file.
+        passed: Tasks that passed every hidden case.
+        total: Tasks.
+        low: Lower end of the 95 % Wilson interval.
+        high: Upper end.
+        tokens: Generated tokens spent on all tasks.
+    """
+
+    data: str
+    data_sha256: str
+    passed: int
+    total: int
+    low: float
+    high: float
+    tokens: int
+
+
+class Artifact(Versioned):
+    """A compiled program.
+
+    Attributes:
+        kind: Always ``lift-sys program``.
+        program: Name of the program class.
+        wire_version: Of the IR's wire form.
+        model: What it was compiled for.
+        hypers: By path.
+        predictors: By path.
+        scores: On dev and test.
+        provenance: Versions, seed, run, data hashes, spend.
+        sha256: Over everything else; empty only while an artifact is being made.
+    """
+
+    current_version: ClassVar[int] = 1
+
+    kind: Literal["lift-sys program"] = "lift-sys program"
+    program: Literal["SpecToCode"] = "SpecToCode"
+    wire_version: int
+    model: ModelRef
+    hypers: dict[str, Any]
+    predictors: dict[str, PredictorState]
+    scores: dict[str, Measured] = {}  # noqa: RUF012 (pydantic copies defaults)
+    provenance: dict[str, Any] = {}  # noqa: RUF012 (likewise)
+    sha256: str = ""
+
+    def sealed(self) -> Artifact:
+        """Return a copy that carries its hash."""
+        return self.model_copy(update={"sha256": self._hash()})
+
+    def _hash(self) -> str:
+        return digest(self.model_dump(mode="json", exclude={"sha256"}))
+
+    @property
+    def intact(self) -> bool:
+        """Whether the content is what was sealed."""
+        return self.sha256 == self._hash()
+
+
+def describe_program(program: SpecToCode) -> tuple[dict[str, Any], dict[str, PredictorState]]:
+    """Return a program's hypers and predictors in the form that an artifact keeps."""
+    hypers = {path: hyper.value for path, hyper in hypers_of(program).items()}
+    predictors = {
+        path: PredictorState(
+            instructions=predictor.signature.instructions,
+            fields=tuple(predictor.signature.fields),
+            demos=tuple(json.loads(canonical_json(dict(d))) for d in predictor.demos),
+        )
+        for path, predictor in program.named_predictors()
+    }
+    return hypers, predictors
+
+
+def save_artifact(artifact: Artifact, path: Path) -> Path:
+    """Write a sealed artifact and return its path."""
+    return write_atomically(path, artifact.sealed().model_dump_json(indent=2) + "\n")
+
+
+def load_artifact(path: Path) -> Artifact:
+    """Read an artifact and check that nobody changed it.
+
+    Raises:
+        ArtifactError: Missing, truncated, changed, or written by a newer release.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read the artifact {path}: {error.strerror}"
+        raise ArtifactError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"{path} is truncated or not an artifact (not valid JSON); export it again"
+        raise ArtifactError(msg) from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > Artifact.current_version:
+        msg = (
+            f"{path} has format version {version} and this release reads up to "
+            f"{Artifact.current_version}; upgrade lift-sys"
+        )
+        raise ArtifactError(msg)
+    try:
+        artifact = Artifact.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        msg = f"{path} is not an artifact of this release: {where}: {first['msg']}"
+        raise ArtifactError(msg) from error
+    if not artifact.intact:
+        msg = f"{path} was changed after it was exported (its SHA-256 differs); export it again"
+        raise ArtifactError(msg)
+    return artifact
+
+
+def build_program(artifact: Artifact, sandbox: Sandbox) -> SpecToCode:
+    """Return the program an artifact describes.
+
+    Raises:
+        ArtifactError: It was made for other signatures, hypers or wire forms than this release's.
+    """
+    program = SpecToCode(sandbox)
+    if artifact.wire_version != WIRE_VERSION:
+        msg = f"the artifact's IR wire version is {artifact.wire_version}, ours is {WIRE_VERSION}"
+        raise ArtifactError(f"{msg}; compile it again with this release")
+    try:
+        set_hypers(program, artifact.hypers)
+    except ConfigError as error:
+        msg = f"the artifact does not fit this release's program: {error}"
+        raise ArtifactError(msg) from error
+    predictors = dict(program.named_predictors())
+    if predictors.keys() != artifact.predictors.keys():
+        msg = "the artifact was made for other stages than this release's; compile it again"
+        raise ArtifactError(msg)
+    for path, state in artifact.predictors.items():
+        _restore(predictors[path], path, state)
+    return program
+
+
+def _restore(predictor: dspy.Predict, path: str, state: PredictorState) -> None:
+    fields = tuple(predictor.signature.fields)
+    if fields != state.fields:
+        msg = (
+            f"the artifact was made for another signature of {path}: it has "
+            f"{', '.join(state.fields)}; this release has {', '.join(fields)}; compile it again"
+        )
+        raise ArtifactError(msg)
+    predictor.signature = predictor.signature.with_instructions(state.instructions)
+    predictor.demos = [dict(demo) for demo in state.demos]

@@ -1,0 +1,116 @@
+"""What a job shows while it runs: what is being done, tokens spent, time left.
+
+Owns the display. On a terminal it is one live line; elsewhere (a log, CI) it is a line whenever a
+phase or a trial ends, and one about every half minute in between.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+
+from optimizers.evaluate import Row
+from optimizers.joint import Trial
+
+LINE_EVERY = 30.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+class Progress:
+    """The display of one job.
+
+    Args:
+        console: Where to write.
+        planned: Tasks expected in each phase, in order; a phase that turns out shorter is
+            corrected by ``end``.
+    """
+
+    def __init__(self, console: Console, planned: dict[str, int]) -> None:
+        self._console = console
+        self._planned = dict(planned)
+        self._phase = ""
+        self._label = ""
+        self._done = 0
+        self._tokens = 0
+        self._speeds: dict[str, tuple[int, float]] = {}
+        self._last_line = time.monotonic()
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status = self._console.status("starting")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._status:
+            self._status.stop()
+
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        self._console.print(text, highlight=False)
+        self._last_line = time.monotonic()
+
+    def begin(self, phase: str, planned: int | None = None) -> None:
+        """Enter a phase."""
+        self._phase, self._done = phase, 0
+        if planned is not None:
+            self._planned[phase] = planned
+        self._show()
+
+    def end(self) -> None:
+        """Leave the phase: nothing is left of it."""
+        self._planned[self._phase] = 0
+        self._done = 0
+
+    def row(self, row: Row, reused: bool) -> None:
+        """Count an executed or reused task."""
+        self._done += 1
+        self._label = row.label
+        self._tokens += row.usage.completion_tokens
+        if not reused:
+            count, seconds = self._speeds.get(self._phase, (0, 0.0))
+            self._speeds[self._phase] = (count + 1, seconds + row.seconds)
+        self._show()
+
+    def trial(self, trial: Trial) -> None:
+        """Tell how a trial ended."""
+        point = ", ".join(f"{k}={v}" for k, v in trial.point.items())
+        end = "" if trial.complete else f" (given up after {trial.tried}: it could not win)"
+        self.say(
+            f"  trial {trial.number}: {trial.passed} passed{end}, {trial.tokens:,} tokens; {point}"
+        )
+
+    def _show(self) -> None:
+        planned = self._planned.get(self._phase, 0)
+        text = (
+            f"{self._phase}: {self._label} {self._done}/{max(planned, self._done)} tasks, "
+            f"{self._tokens:,} tokens, about {self._left() / 60:.0f} min left"
+        )
+        if self._status:
+            self._status.update(text)
+        elif time.monotonic() - self._last_line > LINE_EVERY:
+            self.say(f"  {text}")
+
+    def _left(self) -> float:
+        """Return the seconds that the planned tasks are expected to take.
+
+        A phase not yet entered is expected to run at the mean speed so far.
+        """
+        count = sum(n for n, _ in self._speeds.values())
+        mean = sum(s for _, s in self._speeds.values()) / count if count else 8.0
+        total = 0.0
+        for phase, planned in self._planned.items():
+            n, seconds = self._speeds.get(phase, (0, 0.0))
+            done = self._done if phase == self._phase else 0
+            total += max(planned - done, 0) * (seconds / n if n else mean)
+        return total

@@ -1,0 +1,183 @@
+"""The final table of a run: pure functions from stored rows to figures, text and tables.
+
+Owns what is said about results. Every rate has its interval and every comparison is paired, with
+the tokens of both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from lift_sys.inference.usage import Usage
+from lift_sys.record import Record, Versioned
+from metrics.stats import ALPHA, Comparison, Rate, compare
+from optimizers.evaluate import Row
+
+
+class Result(Record):
+    """One program on one task set.
+
+    Attributes:
+        name: What the program is called.
+        outcomes: Pass or fail by task id.
+        rate: Of all tasks.
+        by_category: Rate by category.
+        usage: Tokens and engine seconds of all tasks.
+        seconds: Wall time of all tasks, in seconds.
+        failures: Status or reason by failed task id.
+    """
+
+    name: str
+    outcomes: dict[str, bool]
+    rate: Rate
+    by_category: dict[str, Rate]
+    usage: Usage
+    seconds: float
+    failures: dict[str, str]
+
+
+class PairedComparison(Record):
+    """Two results on the same tasks; ``comparison`` speaks of the second."""
+
+    first: str
+    second: str
+    first_tokens: int
+    second_tokens: int
+    comparison: Comparison
+
+
+class Report(Versioned):
+    """The outcome of a run.
+
+    Attributes:
+        data: Name of the test set.
+        results: One per program, in the order of the table.
+        comparisons: Paired, the later program against each earlier one.
+        engine_seconds: Time spent inside the model for every row of the run, in seconds.
+        seconds: Wall time of every row of the run, in seconds.
+        usage: Of every row of the run.
+    """
+
+    current_version: ClassVar[int] = 1
+
+    data: str
+    results: tuple[Result, ...]
+    comparisons: tuple[PairedComparison, ...]
+    usage: Usage
+    seconds: float
+
+    @property
+    def share_outside_model(self) -> float:
+        """Share of the rows' wall time that was not spent in the model, in [0, 1]."""
+        return 1 - self.usage.seconds / self.seconds if self.seconds else 0.0
+
+
+def summarise(name: str, rows: Sequence[Row]) -> Result:
+    """Return the figures of one program's rows."""
+    categories = sorted({r.category for r in rows})
+    return Result(
+        name=name,
+        outcomes={r.task_id: r.score.passed for r in rows},
+        rate=Rate.of(sum(r.score.passed for r in rows), len(rows)),
+        by_category={
+            c: Rate.of(
+                sum(r.score.passed for r in rows if r.category == c),
+                sum(r.category == c for r in rows),
+            )
+            for c in categories
+        },
+        usage=Usage.of(call for r in rows for call in r.calls),
+        seconds=sum(r.seconds for r in rows),
+        failures={r.task_id: r.failure or str(r.score.status) for r in rows if not r.score.passed},
+    )
+
+
+def build_report(data: str, results: Mapping[str, Sequence[Row]], every: Sequence[Row]) -> Report:
+    """Return the report of a run.
+
+    Args:
+        data: Name of the test set.
+        results: Test rows by program, in the order of the table.
+        every: All rows of the run, search included.
+    """
+    summaries = [summarise(name, rows) for name, rows in results.items()]
+    pairs = [
+        PairedComparison(
+            first=first.name,
+            second=second.name,
+            first_tokens=first.usage.completion_tokens,
+            second_tokens=second.usage.completion_tokens,
+            comparison=compare(first.outcomes, second.outcomes),
+        )
+        for i, second in enumerate(summaries)
+        for first in summaries[:i]
+    ]
+    return Report(
+        data=data,
+        results=tuple(summaries),
+        comparisons=tuple(pairs),
+        usage=Usage.of(call for r in every for call in r.calls),
+        seconds=sum(r.seconds for r in every),
+    )
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown: what the terminal shows and ``report.md`` holds."""
+    lines = [f"### {report.data}: {report.results[0].rate.total} tasks", ""]
+    lines += ["| program | passed | tokens out | tokens in (cached) | seconds |"]
+    lines += ["|---|---|---:|---:|---:|"]
+    lines += [
+        f"| {r.name} | {r.rate} | {r.usage.completion_tokens:,} | {r.usage.prompt_tokens:,} "
+        f"({r.usage.cached_tokens:,}) | {r.seconds:.0f} |"
+        for r in report.results
+    ]
+    lines += ["", *_categories(report), "", *_comparisons(report), "", _footer(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _categories(report: Report) -> list[str]:
+    lines = [
+        "| category | " + " | ".join(r.name for r in report.results) + " |",
+        "|---|" + "---|" * len(report.results),
+    ]
+    for category in report.results[0].by_category:
+        rates = [r.by_category[category] for r in report.results]
+        cells = [f"{r.passed}/{r.total} ({r.low:.0%}–{r.high:.0%})" for r in rates]
+        lines.append(f"| {category} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _comparisons(report: Report) -> list[str]:
+    lines = []
+    for pair in report.comparisons:
+        c = pair.comparison
+        lines.append(
+            f"- {pair.second} against {pair.first}: {len(c.only_second)} tasks gained, "
+            f"{len(c.only_first)} lost, exact McNemar p = {c.p_value:.3f}, "
+            f"{pair.second_tokens:,} against {pair.first_tokens:,} tokens out: {c.verdict}."
+        )
+    total = report.results[0].rate.total
+    lines.append(
+        f"- {total} tasks show a difference (p ≤ {ALPHA}) only from {_flips_needed()} one-sided "
+        "flips on; read the intervals."
+    )
+    return lines
+
+
+def _flips_needed() -> int:
+    """Return the fewest flips, all one way, that the exact test calls significant."""
+    flips = 1
+    while 2 * 0.5**flips > ALPHA:
+        flips += 1
+    return flips
+
+
+def _footer(report: Report) -> str:
+    usage = report.usage
+    cached = usage.cached_tokens / usage.prompt_tokens if usage.prompt_tokens else 0.0
+    return (
+        f"Whole run: {usage.calls} model calls, {usage.completion_tokens:,} tokens out, "
+        f"{usage.prompt_tokens:,} in ({cached:.0%} from the prefix cache), "
+        f"{report.seconds:.0f} s, of which {report.share_outside_model:.1%} outside the model."
+    )

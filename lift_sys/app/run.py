@@ -1,0 +1,321 @@
+"""The composition root of a job: from a configuration to a table and an artifact.
+
+Owns the order of the phases (model, pool, search, test) and ties together programs, metric,
+optimizer, engine, sandbox and run directory, which know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+import optuna
+
+from lift_sys.app import environment
+from lift_sys.app.export import (
+    Artifact,
+    Measured,
+    ModelRef,
+    describe_program,
+    save_artifact,
+)
+from lift_sys.app.progress import Progress
+from lift_sys.app.report import Report, build_report, markdown, summarise
+from lift_sys.app.store import RunDirectory
+from lift_sys.config import RunConfig
+from lift_sys.errors import ConfigError
+from lift_sys.inference import catalogue
+from lift_sys.inference.lm import build_lm
+from lift_sys.ir.schema import WIRE_VERSION
+from lift_sys.record import canonical_json
+from lift_sys.sandbox.base import Sandbox
+from lift_sys.tasks import Task, load_tasks
+from metrics.adapters import to_example
+from metrics.execution import score_code
+from metrics.stats import Rate
+from optimizers.evaluate import Evaluator, Row, Rows
+from optimizers.joint import DEMOS, JointSearch, SearchConfig, Trial
+from optimizers.pools import Pool, build_pool
+from programs.demos import make_demos
+from programs.hypers import hypers_of, set_hypers
+from programs.presets import make_program
+from programs.spec_to_code import SpecToCode
+
+DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
+POOL, SEARCH, TEST = "demo pool", "search", "test"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The task sets of a job, cut to size and in the order in which they are run.
+
+    Attributes:
+        train: For demos; the first ``pool_tasks`` are run to bootstrap.
+        dev: For selection.
+        test: For the final table.
+        hashes: SHA-256 of each file, by its name in the configuration.
+    """
+
+    train: tuple[Task, ...]
+    dev: tuple[Task, ...]
+    test: tuple[Task, ...]
+    hashes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job gives back.
+
+    Attributes:
+        report: The final table.
+        text: The same as Markdown.
+        run: The run directory.
+        artifact: The exported winner.
+    """
+
+    report: Report
+    text: str
+    run: Path
+    artifact: Path
+
+
+def load_data(config: RunConfig) -> Data:
+    """Read and cut the task sets.
+
+    Raises:
+        DatasetError: A file is missing or broken.
+    """
+    files = {name: environment.data_file(name) for name in _data_names(config)}
+    return Data(
+        train=_shuffled(load_tasks(files[config.train_data]), config.seed),
+        dev=_shuffled(load_tasks(files[config.dev_data]), config.seed)[: config.dev_tasks],
+        test=tuple(load_tasks(files[config.test_data]))[: config.test_tasks],
+        hashes={n: hashlib.sha256(f.read_bytes()).hexdigest() for n, f in files.items()},
+    )
+
+
+def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
+    """Return the directory of this job: the same job on the same data has the same one."""
+    name = config.content_hash(dict(data.hashes))[:12]
+    return RunDirectory(runs / f"{config.model}-{name}")
+
+
+def optimize(config: RunConfig, runs: Path, sandbox: Sandbox, progress: Progress) -> Outcome:
+    """Run a job, or go on with it where it stopped.
+
+    Args:
+        config: The job.
+        runs: Where run directories are.
+        sandbox: Where generated code runs.
+        progress: What shows how it goes.
+
+    Raises:
+        LiftError: A model, data, disk, backend or sandbox failure. What was done is kept.
+    """
+    data = load_data(config)
+    _check_space(config, sandbox)
+    run = run_directory(config, data, runs)
+    with run.locked():
+        _record_inputs(run, config)
+        rows = run.rows()
+        progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
+        evaluator = make_evaluator(config.model, sandbox, rows, progress.row)
+        pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
+        search = _search(config, pool, evaluator, run, progress)
+        student = make_program("single", sandbox)
+        progress.begin(SEARCH)
+        winner = search.compile(student, valset=[to_example(t) for t in data.dev])
+        progress.end()
+        tables = _test(data, winner, evaluator, sandbox, progress)
+        report = build_report(config.test_data, tables, list(rows))
+        text = markdown(report)
+        run.write("report.json", report.model_dump_json(indent=2) + "\n")
+        run.write("report.md", text)
+        artifact = _artifact(config, data, winner, search, (report, pool))
+        return Outcome(
+            report=report,
+            text=text,
+            run=run.path,
+            artifact=save_artifact(artifact, run.path / "best.json"),
+        )
+
+
+def make_evaluator(
+    model: str, sandbox: Sandbox, rows: Rows, on_row: Callable[[Row, bool], None]
+) -> Evaluator:
+    """Return an evaluator whose model is fetched and loaded when it is first needed."""
+    info = catalogue.get(model)
+
+    @functools.cache
+    def lm() -> dspy.LM:
+        return build_lm(model, environment.models_dir())
+
+    def score(task: Task, code: str | None, failure: str | None) -> Any:
+        return score_code(task, code, failure, sandbox)
+
+    return Evaluator(lm, info.sha256, score, rows, on_row)
+
+
+def _build_pool(
+    config: RunConfig,
+    data: Data,
+    evaluator: Evaluator,
+    sandbox: Sandbox,
+    into: tuple[RunDirectory, Progress],
+) -> Pool:
+    run, progress = into
+    teacher = make_program("single", sandbox)
+    progress.begin(POOL, config.pool_tasks)
+    rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
+    progress.end()
+    pool = build_pool(data.train, rows, make_demos, size=config.demos, seed=config.seed)
+    run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
+    passed = sum(r.score.passed for r in rows)
+    progress.say(
+        f"demo pool: {passed} of {len(rows)} train tasks passed zero-shot; "
+        f"demo sets: {', '.join(pool.names)}"
+    )
+    return pool
+
+
+def _search(
+    config: RunConfig, pool: Pool, evaluator: Evaluator, run: RunDirectory, progress: Progress
+) -> JointSearch:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    backend = optuna.storages.journal.JournalFileBackend(str(run.path / "study.journal"))
+    study = optuna.create_study(
+        study_name="joint",
+        storage=optuna.storages.JournalStorage(backend),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    return JointSearch(
+        SearchConfig(
+            space=config.space | {"select": ("assertions",)},
+            needs={"n": ("temperature", tuple(t for t in config.space["temperature"] if t))},
+            first_points=_first_points(config, pool),
+            trials=config.trials,
+            tokens=config.search_tokens,
+            seed=config.seed,
+        ),
+        pool,
+        evaluator,
+        study,
+        set_hypers,
+        progress.trial,
+    )
+
+
+def _first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:
+    """Return the first choice of everything, then the last one of everything."""
+    space = {DEMOS: pool.names, **config.space}
+    return tuple({path: choices[i] for path, choices in space.items()} for i in (0, -1))
+
+
+def _test(
+    data: Data,
+    winner: SpecToCode,
+    evaluator: Evaluator,
+    sandbox: Sandbox,
+    progress: Progress,
+) -> dict[str, Sequence[Row]]:
+    programs = {
+        DIRECT: make_program("direct", sandbox),
+        ZERO_SHOT: make_program("single", sandbox),
+        WINNER: winner,
+    }
+    progress.begin(TEST, len(programs) * len(data.test))
+    tables: dict[str, Sequence[Row]] = {}
+    for name, program in programs.items():
+        tables[name] = list(evaluator.run(program, data.test, name))
+        progress.say(f"  {name}: {summarise(name, tables[name]).rate}")
+    progress.end()
+    return tables
+
+
+def _artifact(
+    config: RunConfig,
+    data: Data,
+    winner: SpecToCode,
+    search: JointSearch,
+    evidence: tuple[Report, Pool],
+) -> Artifact:
+    report, pool = evidence
+    hypers, predictors = describe_program(winner)
+    test = next(r for r in report.results if r.name == WINNER)
+    return Artifact(
+        wire_version=WIRE_VERSION,
+        model=ModelRef(id=config.model, sha256=catalogue.get(config.model).sha256),
+        hypers=hypers,
+        predictors=predictors,
+        scores={
+            "dev": _measured_trial(config.dev_data, data, search.best),
+            "test": Measured(
+                data=config.test_data,
+                data_sha256=data.hashes[config.test_data],
+                passed=test.rate.passed,
+                total=test.rate.total,
+                low=test.rate.low,
+                high=test.rate.high,
+                tokens=test.usage.completion_tokens,
+            ),
+        },
+        provenance={
+            "seed": config.seed,
+            "config": config.model_dump(mode="json"),
+            "data_sha256": dict(data.hashes),
+            "pool_sha256": pool.content_hash,
+            "trials": len(search.trials),
+            "point": search.best.point,
+            "tokens_out": report.usage.completion_tokens,
+            "environment": environment.describe(),
+        },
+    )
+
+
+def _measured_trial(name: str, data: Data, trial: Trial) -> Measured:
+    rate = Rate.of(trial.passed, trial.tried)
+    return Measured(
+        data=name,
+        data_sha256=data.hashes[name],
+        passed=rate.passed,
+        total=rate.total,
+        low=rate.low,
+        high=rate.high,
+        tokens=trial.tokens,
+    )
+
+
+def _record_inputs(run: RunDirectory, config: RunConfig) -> None:
+    run.write("config.json", config.model_dump_json(indent=2) + "\n")
+    run.write("environment.json", canonical_json(environment.describe()) + "\n")
+
+
+def _check_space(config: RunConfig, sandbox: Sandbox) -> None:
+    """Refuse a space that the program does not have, before anything is spent."""
+    hypers = hypers_of(make_program("single", sandbox))
+    for path, choices in config.space.items():
+        if path not in hypers:
+            msg = f"the space names {path!r}; this program has: {', '.join(hypers)}"
+            raise ConfigError(msg)
+        for choice in choices:
+            hypers[path].space.check(choice, path)
+    if "temperature" not in config.space:
+        msg = "the space must say which temperatures to try"
+        raise ConfigError(msg)
+
+
+def _shuffled(tasks: Sequence[Task], seed: int) -> tuple[Task, ...]:
+    shuffled = list(tasks)
+    random.Random(f"{seed}/order").shuffle(shuffled)  # noqa: S311 (not a secret)
+    return tuple(shuffled)
+
+
+def _data_names(config: RunConfig) -> tuple[str, ...]:
+    return config.train_data, config.dev_data, config.test_data

@@ -1,0 +1,68 @@
+"""What a run is asked to do.
+
+Owns the one configuration type of an optimization job. It is resolved and checked before any
+model call, stored in the run directory, and its hash names that directory.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from lift_sys.record import Versioned, digest
+
+Choice = str | int | float | bool
+
+DEFAULT_SPACE: dict[str, tuple[Choice, ...]] = {
+    "code_sees": ("ir", "spec_and_ir", "spec"),
+    "reason": (False, True),
+    "temperature": (0.0, 0.3, 0.7),
+    "n": (1, 2, 3),
+}
+
+
+class RunConfig(Versioned):
+    """An optimization job.
+
+    Attributes:
+        model: Id in the catalogue.
+        seed: Of everything that is random.
+        train_data: A shipped set (``train``) or the path of a task file; demos come from it.
+        dev_data: Likewise; selection uses it.
+        test_data: Likewise; only the final table uses it.
+        pool_tasks: Train tasks the zero-shot program is run on to bootstrap demos.
+        demos: Demos in a demo set.
+        dev_tasks: Dev tasks every trial runs.
+        test_tasks: Most test tasks in the final table.
+        trials: Most trials.
+        search_tokens: Generated tokens after which no new trial begins.
+        space: Choices per hyper path; the demo set is searched as well.
+    """
+
+    current_version: ClassVar[int] = 1
+
+    model: str = "qwen2.5-coder-0.5b"
+    seed: int = 0
+    train_data: str = "train"
+    dev_data: str = "dev"
+    test_data: str = "phase3"
+    pool_tasks: int = Field(default=8, ge=0)
+    demos: int = Field(default=2, ge=1, le=8)
+    dev_tasks: int = Field(default=12, ge=1)
+    test_tasks: int = Field(default=18, ge=1)
+    trials: int = Field(default=12, ge=1)
+    search_tokens: int = Field(default=14_000, ge=1)
+    space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
+
+    @model_validator(mode="after")
+    def _choices(self) -> Self:
+        empty = [path for path, choices in self.space.items() if not choices]
+        if empty:
+            msg = f"the space of {empty[0]!r} has no choices"
+            raise ValueError(msg)
+        return self
+
+    def content_hash(self, data_hashes: dict[str, str]) -> str:
+        """Return the hash of this job on these data files (SHA-256 by name)."""
+        return digest([self.model_dump(mode="json"), data_hashes])

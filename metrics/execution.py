@@ -1,0 +1,66 @@
+"""The metric: run the code on the hidden cases.
+
+Owns how a verdict becomes a ``Score``. ``passed`` means every hidden case passed; the value is the
+share of them that did. A failure of the sandbox raises and is never a score.
+"""
+
+from __future__ import annotations
+
+from lift_sys.sandbox import judge
+from lift_sys.sandbox.base import Limits, Sandbox
+from lift_sys.tasks import Task
+from lift_sys.verdict import CaseResult, Score, Status, Verdict
+
+
+def score_code(
+    task: Task,
+    code: str | None,
+    failure: str | None,
+    sandbox: Sandbox,
+    limits: Limits | None = None,
+) -> Score:
+    """Score an answer to a task.
+
+    Args:
+        task: With its hidden cases.
+        code: The answer, or ``None`` if the program gave none.
+        failure: Why it gave none.
+        sandbox: Where the code runs.
+        limits: What the code may use.
+
+    Raises:
+        SandboxError: The sandbox failed; nothing was scored.
+    """
+    if code is None:
+        reason = failure or "the program gave no code"
+        return Score(
+            value=0.0, passed=False, status=Status.PROTOCOL, feedback=f"No code: {reason}."
+        )
+    verdict = judge(sandbox, code, task.entry_point, task.hidden, limits)
+    return Score(
+        value=verdict.fraction,
+        passed=verdict.passed,
+        status=verdict.status,
+        feedback=explain(task, verdict),
+    )
+
+
+def explain(task: Task, verdict: Verdict) -> str:
+    """Return feedback that names the first failing case: input, expected and actual."""
+    if verdict.passed:
+        return f"All {len(verdict.cases)} hidden cases passed."
+    failing = next((c for c in verdict.cases if c.status is not Status.PASSED), None)
+    if failing is None:
+        return f"{verdict.status}: {verdict.message}"
+    passed = sum(c.status is Status.PASSED for c in verdict.cases)
+    return (
+        f"{passed} of {len(verdict.cases)} hidden cases passed. First failure ({failing.status}): "
+        f"{_case_text(task, failing)}"
+    )
+
+
+def _case_text(task: Task, result: CaseResult) -> str:
+    case = task.hidden[result.index]
+    wanted = f"raise {case.raises}" if case.raises else f"give {case.expected}"
+    got = result.actual if result.actual is not None else result.message or str(result.status)
+    return f"{task.entry_point}{case.args} should {wanted} but gave {got}."

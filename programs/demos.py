@@ -1,0 +1,23 @@
+"""Demos for the program's predictors from a task, an IR and code for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lift_sys.ir.models import SpecIR
+from lift_sys.ir.render import render
+from lift_sys.ir.schema import to_wire
+from lift_sys.tasks import Task
+from programs.spec_to_code import spec_with_examples
+
+
+def make_demos(task: Task, ir: SpecIR, code: str) -> dict[str, dict[str, Any]]:
+    """Return one demo per predictor path.
+
+    The code demo carries both spec and IR; the code stage shows the part that it sees.
+    """
+    name, spec = task.entry_point, spec_with_examples(task.view)
+    return {
+        "ir_generator.predict": {"name": name, "spec": spec, **to_wire(ir).model_dump()},
+        "code_generator.predict": {"name": name, "spec": spec, "ir": render(ir), "code": code},
+    }

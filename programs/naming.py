@@ -1,0 +1,28 @@
+"""A name for a function whose spec comes without one."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+_NAMED = re.compile(
+    r"\b(?:named|called|function)\s+[`'\"]?([A-Za-z_]\w*)[`'\"]?\s*(?=\(|[`'\"]|[,.:]|$)"
+)
+_CALLED = re.compile(r"`?\b([A-Za-z_]\w*)\([^()]*\)`?\s*(?:==|->|returns|=>)")
+_STOP = frozenset(
+    "a an and as at be by can create define for from function give given gives in into is it its "
+    "me of on or please program python returns return should takes take taking tells tell that "
+    "the this to using want which with write you".split()
+)
+_WORDS_IN_NAME = 3
+
+
+def function_name(spec: str) -> str:
+    """Return the name that the spec gives, else one made of its first telling words."""
+    for pattern in (_NAMED, _CALLED):
+        found = pattern.search(spec)
+        if found and not keyword.iskeyword(found.group(1)) and found.group(1).lower() not in _STOP:
+            return found.group(1)
+    words = [w for w in re.findall(r"[a-z][a-z0-9]*", spec.lower()) if w not in _STOP]
+    name = "_".join(words[:_WORDS_IN_NAME])
+    return name if name and not keyword.iskeyword(name) else "solution"

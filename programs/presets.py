@@ -1,0 +1,33 @@
+"""Named points of the strategy space.
+
+Owns the table of presets. To add one: a line here.
+"""
+
+from __future__ import annotations
+
+from lift_sys.errors import ConfigError
+from lift_sys.sandbox.base import Sandbox
+from programs.hypers import Value, set_hypers
+from programs.spec_to_code import SpecToCode
+
+PRESETS: dict[str, dict[str, Value]] = {
+    "direct": {"ir_detail": "none", "code_sees": "spec"},
+    "single": {},
+    "chain_of_thought": {"reason": True},
+    "best_of_n": {"n": 3, "temperature": 0.5, "select": "quality"},
+}
+"""Hyper values that differ from the defaults, by preset."""
+
+
+def make_program(preset: str, sandbox: Sandbox) -> SpecToCode:
+    """Return a fresh program with the preset's hypers.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    if preset not in PRESETS:
+        msg = f"there is no preset {preset!r}; choose one of: {', '.join(PRESETS)}"
+        raise ConfigError(msg)
+    program = SpecToCode(sandbox)
+    set_hypers(program, PRESETS[preset])
+    return program

@@ -1,0 +1,242 @@
+"""The program: one module whose hypers make it any of the strategies.
+
+Owns the order of the stages and the drawing of candidates. There is no branch per technique:
+chain of thought, best-of-N, refinement and direct prompting are values of the hypers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+
+from lift_sys.errors import ConfigError
+from lift_sys.ir.models import Assertion, SpecIR
+from lift_sys.sandbox.base import Sandbox
+from lift_sys.tasks import Case, TaskView
+from programs.agreement import check_agreement
+from programs.hypers import Hyper
+from programs.modules import (
+    CodeGenerator,
+    Critic,
+    IRGenerator,
+    Reasoner,
+    Refiner,
+    Sampling,
+    StageFailed,
+)
+from programs.naming import function_name
+from programs.select import RULES, Attempt
+
+MAX_SPEC_CHARS = 16_000
+"""Longest spec that is accepted, in characters; longer ones do not fit a model's context."""
+
+GOOD_ENOUGH = 8
+"""A critic's quality, 0 to 10, from which an IR is not refined any more (the plan's threshold)."""
+
+Trace = list[Any]
+
+
+class Borrowed:
+    """A reference to something a program uses but does not own: copies share it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Borrowed:
+        return self
+
+
+class SpecToCode(dspy.Module):  # type: ignore[misc] # DSPy is untyped
+    """Turns a spec into an IR and a Python function.
+
+    Hypers:
+        ir_detail: ``none`` asks for code directly; ``basic`` makes an IR first.
+        reason: Whether the spec is analysed before the IR is written.
+        n: Most candidates drawn.
+        temperature: Of every stage of every candidate but greedy ones; at 0 all candidates would
+            be the same, so only one is drawn.
+        refine_iterations: Most rounds of critique and rewriting of each IR.
+        code_sees: What the code stage reads: the IR, the spec and the IR, or the spec alone, in
+            which case the IR only verifies.
+        select: The rule that chooses among candidates (``programs.select``).
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__()
+        self.borrowed = Borrowed(sandbox)
+        self.reasoner = Reasoner()
+        self.ir_generator = IRGenerator()
+        self.critic = Critic()
+        self.refiner = Refiner()
+        self.code_generator = CodeGenerator()
+        self.ir_detail = Hyper("ir_detail", "basic", "none")
+        self.reason = Hyper("reason", False, True)
+        self.n = Hyper("n", *range(1, 17))
+        self.temperature = Hyper("temperature", 0.0, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+        self.refine_iterations = Hyper("refine_iterations", *range(5))
+        self.code_sees = Hyper("code_sees", "ir", "spec_and_ir", "spec")
+        self.select = Hyper("select", *RULES)
+
+    def forward(
+        self,
+        spec: str,
+        entry_point: str | None = None,
+        visible: Sequence[Case] = (),
+        rollout: int = 0,
+    ) -> dspy.Prediction:
+        """Write the function.
+
+        Args:
+            spec: The request in plain language.
+            entry_point: Name of the function; made from the spec where it is missing.
+            visible: Cases the program may see and run.
+            rollout: Another number draws other samples of the same program.
+
+        Returns:
+            A prediction with ``code`` (str or None), ``ir`` (SpecIR or None), ``entry_point``,
+            ``failure`` (str or None) and ``attempts`` (every candidate, in order).
+
+        Raises:
+            ConfigError: The spec is empty or too long.
+            ProviderError: The backend failed.
+            SandboxError: The sandbox failed.
+        """
+        refuse_unusable(spec)
+        view = TaskView(
+            spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
+        )
+        rule = RULES[str(self.select.value)]
+        attempts: list[Attempt] = []
+        traces: list[Trace] = []
+        for index in range(int(self.n.value)):
+            attempt, trace = self._draw(view, index, rollout, write=rule.needs_code)
+            attempts.append(attempt)
+            traces.append(trace)
+            if rule.enough(attempts) or self.temperature.value == 0:
+                break
+        chosen = rule.choose(attempts)
+        if chosen.code is None and chosen.failure is None:
+            chosen, trace = self._finish(chosen, view, rollout)
+            attempts[chosen.index] = chosen
+            traces[chosen.index] += trace
+        if dspy.settings.trace is not None:
+            dspy.settings.trace.extend(traces[chosen.index])
+        return dspy.Prediction(
+            code=chosen.code,
+            ir=chosen.ir,
+            entry_point=view.entry_point,
+            failure=chosen.failure,
+            attempts=tuple(attempts),
+        )
+
+    def _draw(
+        self, view: TaskView, index: int, rollout: int, *, write: bool
+    ) -> tuple[Attempt, Trace]:
+        """Make one candidate: its IR and, if asked, its code."""
+        trace: Trace = []
+        ir = None
+        with dspy.context(trace=trace):
+            try:
+                if self.ir_detail.value != "none":
+                    ir = self._write_ir(view, index, rollout)
+                attempt = Attempt(index=index, ir=ir)
+                if write:
+                    attempt = self._write_code(attempt, view, rollout)
+            except StageFailed as failed:
+                attempt = Attempt(index=index, ir=ir, failure=str(failed))
+        return attempt, trace
+
+    def _finish(self, attempt: Attempt, view: TaskView, rollout: int) -> tuple[Attempt, Trace]:
+        """Write the code of a candidate that was chosen by its IR."""
+        trace: Trace = []
+        with dspy.context(trace=trace):
+            try:
+                attempt = self._write_code(attempt, view, rollout)
+            except StageFailed as failed:
+                attempt = attempt.model_copy(update={"failure": str(failed)})
+        return attempt, trace
+
+    def _write_ir(self, view: TaskView, index: int, rollout: int) -> SpecIR:
+        name, spec = str(view.entry_point), spec_with_examples(view)
+        analysis = None
+        if self.reason.value:
+            sampling = self._sampling(spec, "reason", index, rollout)
+            analysis = self.reasoner(name=name, spec=spec, sampling=sampling)
+        ir = self.ir_generator(
+            name=name,
+            spec=spec,
+            analysis=analysis,
+            sampling=self._sampling(spec, "ir", index, rollout),
+        )
+        for iteration in range(int(self.refine_iterations.value)):
+            step = f"refine{iteration}"
+            critique = self.critic(
+                spec=spec, ir=ir, sampling=self._sampling(spec, "critic" + step, index, rollout)
+            )
+            if critique.overall_quality >= GOOD_ENOUGH or not critique.issues:
+                break
+            ir = self.refiner(
+                spec=spec,
+                ir=ir,
+                critique=critique,
+                sampling=self._sampling(spec, step, index, rollout),
+            )
+        return _with_stated(ir, view)
+
+    def _write_code(self, attempt: Attempt, view: TaskView, rollout: int) -> Attempt:
+        name, spec = str(view.entry_point), spec_with_examples(view)
+        sees = "spec" if attempt.ir is None else self.code_sees.value
+        code = self.code_generator(
+            name=name,
+            spec=None if sees == "ir" else spec,
+            ir=None if sees == "spec" else attempt.ir,
+            sampling=self._sampling(spec, "code", attempt.index, rollout),
+        )
+        agreement = check_agreement(code, name, attempt.ir, view.visible, self.borrowed.sandbox)
+        return attempt.model_copy(update={"code": code, "agreement": agreement})
+
+    def _sampling(self, spec: str, stage: str, index: int, rollout: int) -> Sampling:
+        """Derive the seed from everything that names this answer."""
+        text = f"{rollout}\0{index}\0{stage}\0{spec}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF
+        return Sampling(temperature=float(self.temperature.value), seed=seed)
+
+
+def refuse_unusable(spec: str) -> None:
+    """Refuse a spec that no program can work on.
+
+    Raises:
+        ConfigError: It is empty or longer than ``MAX_SPEC_CHARS``.
+    """
+    if not spec.strip():
+        msg = "the spec is empty; say in a sentence what the function must do"
+        raise ConfigError(msg)
+    if len(spec) > MAX_SPEC_CHARS:
+        msg = (
+            f"the spec has {len(spec):,} characters and at most {MAX_SPEC_CHARS:,} are read; "
+            "shorten it to what one function must do"
+        )
+        raise ConfigError(msg)
+
+
+def spec_with_examples(view: TaskView) -> str:
+    """Return the spec, followed by the visible cases as examples."""
+    if not view.visible:
+        return view.spec
+    lines = [case.render(str(view.entry_point)) for case in view.visible]
+    return view.spec + "\nExamples:\n" + "\n".join(lines)
+
+
+def _with_stated(ir: SpecIR, view: TaskView) -> SpecIR:
+    """Put the visible cases first among the assertions, as stated ones."""
+    stated = [
+        Assertion(predicate=c.render(ir.signature.name), provenance="stated")
+        for c in view.visible
+        if c.raises is None
+    ]
+    texts = {a.predicate for a in stated}
+    derived = [a for a in ir.assertions if a.predicate not in texts]
+    return ir.model_copy(update={"assertions": (*stated, *derived)})
