@@ -18,7 +18,7 @@ class Limits(Record):
     """What one candidate may use.
 
     Attributes:
-        call_seconds: Wall time of one call.
+        call_seconds: Wall time of one call, and of the definition.
         total_seconds: Wall time of the whole submission, definition included.
         memory_bytes: Address space.
         output_bytes: Everything that comes back.
@@ -38,10 +38,12 @@ class Call(Record):
         predicates: Python expressions evaluated inside, after the call, over ``parameters``
             (bound by position to the arguments as they were before the call), ``result`` and the
             names that the candidate defines.
+        observe_args: Whether to send the arguments back as they are after the call.
     """
 
     args: str
     predicates: tuple[str, ...] = ()
+    observe_args: bool = False
 
 
 class Submission(Record):
@@ -66,8 +68,10 @@ class CallOutcome(Record):
     Attributes:
         status: ``PASSED`` means that the call returned a value the codec carries; nothing more.
         value: The returned value, decoded on the host from exact builtin types.
-        args_after: The arguments after the call, decoded likewise; ``None`` if they could not be.
+        args_after: The arguments after the call, decoded likewise; ``None`` if they could not be,
+            or were not asked for.
         exception: Name of the exception's type, where one was raised.
+        exception_bases: Names of the builtin exception types it is an instance of.
         message: For a person.
         predicates: For each predicate: its truth, or ``None`` where it raised.
         seconds: Time spent in the call, in seconds.
@@ -79,6 +83,7 @@ class CallOutcome(Record):
     value: Any = None
     args_after: Any = None
     exception: str | None = None
+    exception_bases: tuple[str, ...] = ()
     message: str = ""
     predicates: tuple[bool | None, ...] = ()
     seconds: float = 0.0

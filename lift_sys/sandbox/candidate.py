@@ -1,0 +1,192 @@
+"""What the forked child does: define the code, make the calls, write one line per call.
+
+Owns the life of one candidate. Everything here runs in the candidate's own process and can be
+taken over by it; the host therefore believes none of it beyond "the candidate says it returned
+this". Standard library only: this module is loaded inside the sandbox.
+
+Lines are JSON arrays. The first tells how the definition went: ``["def", "ok"]``,
+``["def", "syntax" | "missing" | "memory", message]`` or ``["def", "raised", type, message,
+bases]``. Then one line per call ``k``: ``["ret", k, value, after, predicates, seconds]``,
+``["bad", k, message, after, predicates, seconds]`` (the value has no tagged form),
+``["exc", k, type, message, bases, after, seconds]`` or ``["args", k, message]``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import datetime
+import json
+import os
+import random
+import sys
+import time
+import types
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from lift_sys.sandbox.tagged import NotEncodableError, encode, to_json
+
+MODULE_NAME = "candidate"
+MAX_MESSAGE = 400
+"""Longest message, in characters."""
+
+_CONSTRUCTORS: dict[str, object] = {
+    "Decimal": Decimal,
+    "Fraction": Fraction,
+    "date": datetime.date,
+    "datetime": datetime.datetime,
+    "time": datetime.time,
+    "timedelta": datetime.timedelta,
+}
+_BUILTIN_EXCEPTIONS = frozenset(
+    kind
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
+)
+# Kept from before the candidate runs, so that a careless candidate does not break its own report.
+_write, _clock, _eval, _compile, _loads = os.write, time.perf_counter, eval, compile, json.loads
+
+
+def run(source: int, sink: int) -> None:
+    """Read a submission from one descriptor and write its lines to another."""
+    request = _loads(_read_all(source))
+    random.seed(0)
+    sys.setrecursionlimit(1000)
+    line, names = _define(request["code"], request["entry_point"])
+    _emit(sink, line)
+    if names is None:
+        return
+    function = names[request["entry_point"]]
+    parameters = request["parameters"]
+    for index, (args, predicates, observe) in enumerate(request["calls"]):
+        _emit(
+            sink, _call(index, function, args, observe, _Predicates(predicates, parameters, names))
+        )
+
+
+def _read_all(descriptor: int) -> bytes:
+    parts = []
+    while part := os.read(descriptor, 1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _emit(sink: int, line: list[Any]) -> None:
+    rest = to_json(line).encode("ascii") + b"\n"
+    while rest:
+        rest = rest[_write(sink, rest) :]
+
+
+def _define(code: str, entry_point: str) -> tuple[list[Any], dict[str, Any] | None]:
+    try:
+        compiled = _compile(code, f"<{MODULE_NAME}>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, OverflowError) as error:
+        return ["def", "syntax", _text(error)], None
+    except MemoryError:
+        return ["def", "syntax", "the source is too complex to compile in the memory allowed"], None
+    module = types.ModuleType(MODULE_NAME)
+    sys.modules[MODULE_NAME] = module
+    names = module.__dict__
+    try:
+        exec(compiled, names)  # noqa: S102  # this is the process made for it
+        function = names.get(entry_point)
+    except MemoryError:
+        return ["def", "memory", "the definition ran out of memory"], None
+    except BaseException as error:  # noqa: BLE001  # SystemExit too
+        return ["def", "raised", *_exception(error)], None
+    if entry_point not in names:
+        return ["def", "missing", f"the code defines no {entry_point!r} at module level"], None
+    if not callable(function):
+        return ["def", "missing", f"{entry_point!r} is not callable"], None
+    return ["def", "ok"], names
+
+
+class _Predicates:
+    """Expressions to evaluate after a call; each gives its truth, or ``None`` where it raised."""
+
+    def __init__(self, texts: list[str], parameters: list[str], names: dict[str, Any]) -> None:
+        self.texts, self.parameters, self.names = texts, parameters, names
+
+    def truths(self, args: str, result: object) -> list[bool | None]:
+        return [self._truth(text, args, result) for text in self.texts]
+
+    def _truth(self, text: str, args: str, result: object) -> bool | None:
+        try:
+            scope = {**self.names, **dict(zip(self.parameters, _arguments(args), strict=False))}
+            scope["result"] = result
+            return bool(_eval(_compile(text.strip(), "<predicate>", "eval"), scope))
+        except BaseException:  # noqa: BLE001
+            return None
+
+
+def _arguments(text: str) -> tuple[Any, ...]:
+    value = _eval(text, {**_CONSTRUCTORS})
+    if type(value) is not tuple:
+        msg = "not a tuple"
+        raise TypeError(msg)
+    return value
+
+
+def _call(
+    index: int, function: Callable[..., object], text: str, observe: bool, predicates: _Predicates
+) -> list[Any]:
+    try:
+        args = _arguments(text)
+    except BaseException as error:  # noqa: BLE001
+        return ["args", index, _text(error)]
+    started = _clock()
+    try:
+        value = function(*args)
+    except BaseException as error:  # noqa: BLE001  # SystemExit, KeyboardInterrupt, MemoryError too
+        seconds = _clock() - started
+        return ["exc", index, *_exception(error), _after(args, observe), seconds]
+    seconds = _clock() - started
+    after = _after(args, observe)
+    try:
+        tagged = encode(value)
+    except NotEncodableError as error:
+        line = ["bad", index, f"it returned {_text(error)}", after]
+    except MemoryError:
+        line = ["bad", index, "its result does not fit in the memory allowed", after]
+    except BaseException as error:  # noqa: BLE001  # e.g. a value changing while it is read
+        line = ["bad", index, f"its result could not be read: {_text(error)}", after]
+    else:
+        line = ["ret", index, tagged, after]
+    return [*line, predicates.truths(text, value), seconds]
+
+
+def _after(args: tuple[Any, ...], observe: bool) -> list[Any] | None:
+    if not observe:
+        return None
+    try:
+        return [encode(args)]
+    except BaseException:  # noqa: BLE001
+        return None
+
+
+def _exception(error: BaseException) -> tuple[str, str, list[str]]:
+    kind = type(error)
+    bases = [base.__name__ for base in kind.__mro__ if base in _BUILTIN_EXCEPTIONS]
+    message = _text(error)
+    line = _line_of(error)
+    return kind.__name__[:200], f"{message} (line {line})" if line else message, bases
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001  # a hostile __str__
+        text = "(no message)"
+    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "…"
+
+
+def _line_of(error: BaseException) -> int | None:
+    """Return the line of the candidate's source where the exception passed last."""
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == f"<{MODULE_NAME}>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

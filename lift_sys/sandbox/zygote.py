@@ -1,0 +1,233 @@
+"""The warm process of a worker: forks one child per candidate and watches it.
+
+Owns the inner side of the socket to the host. The child is forked *before* its submission arrives,
+with every layer already on, so that a candidate waits for nothing but itself. Standard library
+only; started as a script with ``-s -S -P -B``.
+"""
+
+# ruff: noqa: PTH100, PTH118, PTH120, PTH123, PTH208  # pathlib would cost every worker its import
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lift_sys.sandbox.child import Child
+
+SIBLINGS = ("wire", "syscalls", "confine", "tagged", "candidate", "child")
+"""Modules beside this one that a worker needs; they and this file are all it needs."""
+
+PRELOADED = """
+    abc array base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses
+    datetime decimal enum fractions functools hashlib heapq io itertools json keyword locale math
+    numbers operator random re reprlib statistics string struct textwrap time traceback types
+    typing unicodedata
+""".split()
+"""Modules that candidates find already imported."""
+
+_NOT_READABLE = frozenset(("site-packages", "dist-packages", "test", "ensurepip", "idlelib"))
+_PARENT_CHECK_MS = 2000
+
+
+def _load_siblings() -> None:
+    """Import the modules beside this one without running the packages' own ``__init__``."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    for name, path in (("lift_sys", os.path.dirname(here)), ("lift_sys.sandbox", here)):
+        package = types.ModuleType(name)
+        package.__path__ = [path]
+        sys.modules[name] = package
+    for name in SIBLINGS:
+        importlib.import_module(f"lift_sys.sandbox.{name}")
+    for name in ("lift_sys", "lift_sys.sandbox"):
+        sys.modules[name].__path__ = []
+
+
+class Zygote:
+    """One worker: layers, the parked child and the loop over submissions."""
+
+    def __init__(self, host: socket.socket, config: dict[str, Any]) -> None:
+        self._host = host
+        self._wanted = frozenset(config["layers"])
+        self._readable: list[str] = config["readable"]
+        self._scratch: str | None = config["scratch"]
+        self._layers: dict[str, str] = {}
+        self._parent = os.getppid()
+        self._filter: Any = None
+
+    def confine(self) -> None:
+        """Turn on every layer that belongs to the whole worker, noting which hold."""
+        from lift_sys.sandbox import confine  # noqa: PLC0415  # after the siblings are found
+
+        # The zygote itself leaves when its socket closes: the kernel's signal would come when the
+        # *thread* that started it ends, while its host may live on.
+        self._layer("parent_death", lambda: None)
+        self._layer("no_new_privileges", confine.forbid_new_privileges)
+        self._layer("non_dumpable", confine.hide_memory)
+        self._layer("no_capabilities", confine.drop_capabilities)
+        self._layer("landlock", lambda: confine.landlock(self._rules()))
+        self._layer("seccomp", lambda: confine.install(confine.zygote_filter()))
+        if self._layers["seccomp"] == "on":
+            self._filter = confine.candidate_filter()
+
+    def _layer(self, name: str, turn_on: Callable[[], object]) -> None:
+        if name not in self._wanted:
+            self._layers[name] = "not asked for"
+            return
+        try:
+            turn_on()
+        except (OSError, KeyError, AttributeError) as error:
+            self._layers[name] = f"{error}"
+        else:
+            self._layers[name] = "on"
+
+    def _rules(self) -> list[tuple[str, int]]:
+        """Return what may be read: the standard library, the system's libraries, little else."""
+        from lift_sys.sandbox import confine  # noqa: PLC0415
+
+        read = confine.READ_FILE
+        paths = [*self._readable, *_library_directories()]
+        rules = [(path, read | confine.READ_DIR) for path in paths]
+        library = os.path.dirname(os.__file__)
+        rules.append((library, confine.READ_DIR))
+        rules += [
+            (os.path.join(library, name), read | confine.READ_DIR)
+            for name in os.listdir(library)
+            if name not in _NOT_READABLE
+        ]
+        rules += [("/dev/null", read | confine.WRITE_FILE), ("/dev/urandom", read)]
+        if self._scratch:
+            rules.append((self._scratch, confine.SCRATCH_RIGHTS))
+        return rules
+
+    def serve(self) -> None:
+        """Answer submissions until the host closes its end."""
+        from lift_sys.sandbox.child import Caps  # noqa: PLC0415
+        from lift_sys.sandbox.wire import EXITED, HELLO, REPLY, REQUEST  # noqa: PLC0415
+
+        text = json.dumps({"layers": self._layers}).encode()
+        self._host.sendall(HELLO.pack(len(text)) + text)
+        while True:
+            child = self._fork()
+            request = self._receive(REQUEST.size)
+            size, *caps = REQUEST.unpack(request) if request else (0,)
+            submission = self._receive(size) if request else None
+            if submission is None:
+                child.end()
+                return
+            allowed = Caps(*caps)
+            started = time.monotonic()
+            child.start(submission, allowed, limited="rlimits" in self._wanted)
+            ending = child.watch(self._host, allowed)
+            seconds = time.monotonic() - started
+            died = ending.how == EXITED  # then how it died is part of the answer
+            code = child.end(grace=0.05) if died else 0
+            reply = REPLY.pack(ending.how, code, ending.lines, len(ending.output), seconds)
+            self._host.sendall(reply + ending.output)
+            if not died:
+                child.end()
+            self._sweep()
+
+    def _receive(self, size: int) -> bytes | None:
+        """Return exactly ``size`` bytes, or ``None`` when the host is gone."""
+        parts: list[bytes] = []
+        poll = select.poll()
+        poll.register(self._host, select.POLLIN)
+        while size:
+            while not poll.poll(_PARENT_CHECK_MS):
+                if os.getppid() != self._parent:
+                    return None
+            part = self._host.recv(min(size, 1 << 20))
+            if not part:
+                return None
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def _fork(self) -> Child:
+        from lift_sys.sandbox.child import Child  # noqa: PLC0415
+
+        inner_source, source = os.pipe()
+        sink, inner_sink = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._become_candidate(inner_source, inner_sink, (source, sink))
+        os.close(inner_source)
+        os.close(inner_sink)
+        return Child(pid, source, sink)
+
+    def _become_candidate(self, source: int, sink: int, others: tuple[int, int]) -> None:
+        from lift_sys.sandbox import candidate, child, confine  # noqa: PLC0415
+
+        try:
+            for descriptor in others:
+                os.close(descriptor)
+            self._host.close()
+            gc.enable()
+            if "parent_death" in self._wanted:
+                confine.die_with_parent()
+            if "rlimits" in self._wanted:
+                child.limit_resources()
+            if self._filter is not None:
+                confine.install(self._filter)
+            candidate.run(source, sink)
+            os.close(sink)
+        finally:
+            os._exit(0)
+
+    def _sweep(self) -> None:
+        """Leave nothing of a candidate behind for the next one."""
+        if os.getpid() == 1:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+
+def _library_directories() -> list[str]:
+    """Return the directories that shared libraries were loaded from, for those still to come."""
+    directories = set()
+    with open("/proc/self/maps", encoding="utf-8") as lines:
+        for line in lines:
+            path = line.split(maxsplit=5)[-1].strip()
+            if ".so" in path:
+                directories.add(os.path.dirname(path))
+    return sorted(directories)
+
+
+def main() -> None:
+    """Start a worker on the socket whose descriptor is the first argument."""
+    host = socket.socket(fileno=int(sys.argv[1]))
+    config = json.loads(sys.argv[2])
+    os.environ.clear()
+    os.chdir(config["scratch"] or "/")
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _load_siblings()
+    for name in PRELOADED:
+        importlib.import_module(name)
+    zygote = Zygote(host, config)
+    zygote.confine()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 2)
+    os.close(null)
+    sys.argv[:] = ["candidate"]
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    zygote.serve()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
