@@ -44,7 +44,7 @@ class WorkerLostError(SandboxError):
     """The worker's process died, hung or broke the protocol."""
 
 
-def _base_interpreter() -> str:
+def base_interpreter() -> str:
     """Return the interpreter itself, also inside a virtual environment."""
     found = getattr(sys, "_base_executable", None) or sys.executable
     return str(Path(found).resolve())
@@ -60,19 +60,23 @@ class WorkerSpec:
         python: The interpreter, as seen behind the prefix.
         script: The zygote's file, as seen behind the prefix.
         scratch: Directory that candidates may write to, as seen behind the prefix.
+        readable: What else candidates may read, as seen behind the prefix.
+        own_namespaces: Whether the prefix puts the worker in namespaces of its own.
     """
 
     layers: frozenset[str] = ALL_LAYERS
     prefix: tuple[str, ...] = ()
-    python: str = field(default_factory=_base_interpreter)
+    python: str = field(default_factory=base_interpreter)
     script: str = zygote.__file__
     scratch: str | None = None
+    readable: tuple[str, ...] = ()
+    own_namespaces: bool = False
 
     def command(self, descriptor: int) -> list[str]:
         """Return the command line of a worker whose socket is the given descriptor."""
         config = {
             "layers": sorted(self.layers),
-            "readable": list(_READABLE),
+            "readable": [*_READABLE, *self.readable],
             "scratch": self.scratch,
         }
         flags = ["-s", "-S", "-P", "-B"]
@@ -194,6 +198,11 @@ class Worker:
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+
+def start_worker(spec: WorkerSpec) -> Worker:
+    """Start a worker as the specification says; the usual factory of a pool."""
+    return Worker(spec)
 
 
 def _start(spec: WorkerSpec, theirs: socket.socket) -> subprocess.Popen[bytes]:

@@ -5,12 +5,13 @@ with every layer already on, so that a candidate waits for nothing but itself. S
 only; started as a script with ``-s -S -P -B``.
 """
 
-# ruff: noqa: PTH100, PTH118, PTH120, PTH123, PTH208  # pathlib would cost every worker its import
+# ruff: noqa: PTH100, PTH108, PTH118, PTH120, PTH123, PTH208  # pathlib would cost every worker its import
 from __future__ import annotations
 
 import contextlib
 import gc
 import importlib
+import itertools
 import json
 import os
 import select
@@ -38,6 +39,7 @@ PRELOADED = """
 
 _NOT_READABLE = frozenset(("site-packages", "dist-packages", "test", "ensurepip", "idlelib"))
 _PARENT_CHECK_MS = 2000
+_FEW_FILES = 20
 
 
 def _load_siblings() -> None:
@@ -69,6 +71,7 @@ class Zygote:
         """Turn on every layer that belongs to the whole worker, noting which hold."""
         from lift_sys.sandbox import confine  # noqa: PLC0415  # after the siblings are found
 
+        self._layer("rlimits", lambda: None)  # set in the children
         # The zygote itself leaves when its socket closes: the kernel's signal would come when the
         # *thread* that started it ends, while its host may live on.
         self._layer("parent_death", lambda: None)
@@ -136,7 +139,8 @@ class Zygote:
             self._host.sendall(reply + ending.output)
             if not died:
                 child.end()
-            self._sweep()
+            if not self._sweep():
+                return
 
     def _receive(self, size: int) -> bytes | None:
         """Return exactly ``size`` bytes, or ``None`` when the host is gone."""
@@ -185,25 +189,36 @@ class Zygote:
         finally:
             os._exit(0)
 
-    def _sweep(self) -> None:
-        """Leave nothing of a candidate behind for the next one."""
+    def _sweep(self) -> bool:
+        """Leave nothing of a candidate behind; return whether this worker may go on.
+
+        A few files are removed. Who leaves more ends the worker, and with it the file system.
+        """
         if os.getpid() == 1:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
+        if self._scratch is None:
+            return True
+        left = list(itertools.islice(os.scandir(self._scratch), _FEW_FILES + 1))
+        try:
+            for entry in left:
+                os.unlink(entry.path)
+        except OSError:
+            return False
+        return len(left) <= _FEW_FILES
 
 
 def _library_directories() -> list[str]:
     """Return the directories that shared libraries were loaded from, for those still to come."""
-    directories = set()
-    with open("/proc/self/maps", encoding="utf-8") as lines:
-        for line in lines:
-            path = line.split(maxsplit=5)[-1].strip()
-            if ".so" in path:
-                directories.add(os.path.dirname(path))
-    return sorted(directories)
+    try:
+        with open("/proc/self/maps", encoding="utf-8") as lines:
+            paths = [line.split(maxsplit=5)[-1].strip() for line in lines]
+    except OSError:  # in namespaces without /proc the host names them
+        return []
+    return sorted({os.path.dirname(path) for path in paths if ".so" in path})
 
 
 def main() -> None:
@@ -214,8 +229,13 @@ def main() -> None:
     os.chdir(config["scratch"] or "/")
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     _load_siblings()
+    # What modules would do in every forked child (``random`` seeds itself anew) is not wanted:
+    # a candidate's draws are the same each time, and the fork is cheaper.
+    register, os.register_at_fork = os.register_at_fork, lambda **_: None
     for name in PRELOADED:
         importlib.import_module(name)
+    os.register_at_fork = register
+    sys.modules["random"].seed(0)
     zygote = Zygote(host, config)
     zygote.confine()
     null = os.open(os.devnull, os.O_RDWR)
