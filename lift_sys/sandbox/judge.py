@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lift_sys.literals import parse_literal
+from lift_sys.sandbox.asserts import WEAK_NAME, ConvertedTest
 from lift_sys.sandbox.base import Call, CallOutcome, Limits, Sandbox, Submission
 from lift_sys.sandbox.codec import shorten
 from lift_sys.sandbox.compare import equal
@@ -49,6 +50,51 @@ def judge(
         if first is not None:
             status, message = first.status, first.message
     return Verdict(status=status, cases=results, message=message, seconds=execution.seconds)
+
+
+def judge_test_code(
+    sandbox: Sandbox, code: str, entry_point: str, test: ConvertedTest, limits: Limits | None = None
+) -> Verdict:
+    """Execute code on converted test code: its cases as ``judge`` does, the rest inside.
+
+    The rest runs in a child of its own, in which the code under test could forge success: the
+    weaker promise that ``ConvertedTest.strong_fraction`` measures. Its result is the last case.
+
+    Args:
+        sandbox: Where the code runs.
+        code: Python source that should define the entry point.
+        entry_point: Name of the function under test.
+        test: From ``convert_asserts``.
+        limits: What each of the two executions may use.
+
+    Raises:
+        SandboxError: The sandbox failed; the code was not judged.
+    """
+    strong = judge(sandbox, code, entry_point, test.cases, limits)
+    if not test.weak_code:
+        return strong
+    submission = Submission(
+        code=f"{code}\n\n{test.weak_code}\n", entry_point=WEAK_NAME, calls=(Call(args="()"),)
+    )
+    execution = sandbox.execute(submission, limits)
+    outcome = execution.outcomes[0]
+    message = ""
+    if outcome.status is not Status.PASSED:
+        message = _raised(outcome) if outcome.exception else outcome.message
+    failed = outcome.exception == "AssertionError"
+    weak = CaseResult(
+        index=len(strong.cases),
+        status=Status.WRONG_ANSWER if failed else outcome.status,
+        message=message,
+        seconds=outcome.seconds,
+    )
+    decides = weak if strong.passed else strong
+    return Verdict(
+        status=decides.status,
+        cases=(*strong.cases, weak),
+        message=decides.message,
+        seconds=strong.seconds + execution.seconds,
+    )
 
 
 def _result(index: int, case: Case, outcome: CallOutcome) -> CaseResult:
