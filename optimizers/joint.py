@@ -76,7 +76,7 @@ class Trial(Record):
     complete: bool
 
 
-class JointSearch(Teleprompter):  # type: ignore[misc] # DSPy is untyped
+class JointSearch(Teleprompter):
     """Finds the demo set and hyper values that pass most tasks.
 
     Args:

@@ -17,13 +17,16 @@ from typing import Any
 import dspy
 from dspy.signatures.signature import Signature
 from dspy.utils.exceptions import AdapterParseError
+from pydantic import BaseModel, ValidationError
+
+from lift_sys.ir.schema import wire_schema
 
 Messages = list[dict[str, Any]]
 
 _FENCE = re.compile(r"```[ \t]*(?:python|py|Python)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
-class _Layout(dspy.ChatAdapter):  # type: ignore[misc] # DSPy is untyped
+class _Layout(dspy.ChatAdapter):
     """The shared layout."""
 
     def format_system_message(self, signature: type[Signature]) -> str:
@@ -57,11 +60,24 @@ class _Layout(dspy.ChatAdapter):  # type: ignore[misc] # DSPy is untyped
         return messages
 
 
-class StructuredAdapter(_Layout, dspy.JSONAdapter):  # type: ignore[misc] # DSPy is untyped
-    """JSON under a schema that the backend enforces."""
+class StructuredAdapter(_Layout):
+    """JSON with the fields of a wire model, under a schema that the backend enforces.
 
-    def __init__(self) -> None:
-        dspy.JSONAdapter.__init__(self)
+    The schema is sent with every request, by way of ``response_format``. DSPy's own JSON adapter
+    is not used because it builds its schema from annotations alone, without the lists' maximum
+    lengths, and repairs broken JSON by guessing.
+
+    Args:
+        wire: Its fields are the signature's outputs.
+    """
+
+    def __init__(self, wire: type[BaseModel]) -> None:
+        super().__init__(use_json_adapter_fallback=False)
+        self._wire = wire
+        self.response_format = {
+            "type": "json_schema",
+            "json_schema": {"name": wire.__name__, "schema": wire_schema(wire), "strict": True},
+        }
 
     def format_field_structure(self, signature: type[Signature]) -> str:
         """Return the keys and what they mean."""
@@ -80,22 +96,20 @@ class StructuredAdapter(_Layout, dspy.JSONAdapter):  # type: ignore[misc] # DSPy
         return json.dumps(values, ensure_ascii=False)
 
     def parse(self, signature: type[Signature], completion: str) -> dict[str, Any]:
-        """Return the fields; JSON that had to be repaired is refused rather than guessed at.
+        """Return the fields.
 
         Raises:
             AdapterParseError: Not JSON, or not these fields.
         """
         try:
-            json.loads(completion)
-        except (ValueError, RecursionError) as error:
-            raise self._refusal(signature, completion, f"not valid JSON: {error}") from error
-        fields: dict[str, Any] = dspy.JSONAdapter.parse(self, signature, completion)
-        return fields
-
-    def _refusal(self, signature: type[Signature], text: str, why: str) -> AdapterParseError:
-        return AdapterParseError(
-            adapter_name=type(self).__name__, signature=signature, lm_response=text, message=why
-        )
+            return self._wire.model_validate_json(completion).model_dump()
+        except ValidationError as error:
+            raise AdapterParseError(
+                adapter_name=type(self).__name__,
+                signature=signature,
+                lm_response=completion,
+                message=str(error).splitlines()[0],
+            ) from error
 
 
 class ProseAdapter(_Layout):

@@ -103,7 +103,7 @@ def _held_properties(
 ) -> list[tuple[str, str, bool]]:
     """Return each property that could be evaluated at least once, and whether it always held."""
     outcomes = sandbox.execute(submission).outcomes
-    held = []
+    held: list[tuple[str, str, bool]] = []
     for i, (assertion, finding) in enumerate(properties):
         truths = [o.predicates[i] for o in outcomes if len(o.predicates) > i]
         known = [t for t in truths if t is not None]

@@ -59,7 +59,7 @@ class Space:
         return self.check(suggested, name)
 
 
-class Hyper(Parameter):  # type: ignore[misc] # DSPy's Parameter is untyped
+class Hyper(Parameter):
     """A searchable value of a module.
 
     Attributes:

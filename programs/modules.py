@@ -19,7 +19,7 @@ from lift_sys.errors import IRError, ProviderError
 from lift_sys.inference import usage
 from lift_sys.ir.models import SpecIR
 from lift_sys.ir.render import render
-from lift_sys.ir.schema import WireIR, from_wire
+from lift_sys.ir.schema import WireCritique, WireIR, from_wire
 from programs.adapters import CodeAdapter, ProseAdapter, StructuredAdapter
 from programs.hypers import Hyper
 from programs.signatures import Analyse, CritiqueIR, RefineIR, WriteCode, WriteIR
@@ -42,7 +42,7 @@ class Sampling:
     seed: int
 
 
-class Stage(dspy.Module):  # type: ignore[misc] # DSPy is untyped
+class Stage(dspy.Module):
     """One predictor, its prompt layout and its token limit."""
 
     name: ClassVar[str]
@@ -62,11 +62,13 @@ class Stage(dspy.Module):  # type: ignore[misc] # DSPy is untyped
             StageFailed: The answer does not parse or was cut off.
             ProviderError: The backend failed.
         """
-        config = {
+        config: dict[str, Any] = {
             "temperature": sampling.temperature,
             "seed": sampling.seed,
             "max_tokens": self.max_tokens.value,
         }
+        if isinstance(self.adapter, StructuredAdapter):
+            config["response_format"] = self.adapter.response_format
         parse_error: AdapterParseError | None = None
         prediction = None
         with usage.stage(self.name), usage.recording() as calls, dspy.context(adapter=self.adapter):
@@ -104,7 +106,7 @@ class IRGenerator(Stage):
 
     name = "ir"
     signature = WriteIR
-    adapter = StructuredAdapter()
+    adapter = StructuredAdapter(WireIR)
     token_limits = (512, 1024)
 
     def forward(self, name: str, spec: str, analysis: str | None, sampling: Sampling) -> SpecIR:
@@ -135,7 +137,7 @@ class Critic(Stage):
 
     name = "critic"
     signature = CritiqueIR
-    adapter = StructuredAdapter()
+    adapter = StructuredAdapter(WireCritique)
     token_limits = (256, 512)
 
     def forward(self, spec: str, ir: SpecIR, sampling: Sampling) -> Critique:
@@ -149,7 +151,7 @@ class Refiner(Stage):
 
     name = "refine"
     signature = RefineIR
-    adapter = StructuredAdapter()
+    adapter = StructuredAdapter(WireIR)
     token_limits = (512, 1024)
 
     def forward(self, spec: str, ir: SpecIR, critique: Critique, sampling: Sampling) -> SpecIR:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import dspy
 
+ASSERTIONS = (
+    'three to five calls of the function by its name, each with its result, such as "name(2) == 5"'
+)
+
 
 class Analyse(dspy.Signature):
     """Analyse the specification of a Python function in at most six short lines.
@@ -34,10 +38,10 @@ class WriteIR(dspy.Signature):
     spec: str = dspy.InputField(desc="what the function must do")
     analysis: str | None = dspy.InputField(desc="notes on the specification", default=None)
     summary: str = dspy.OutputField(desc="what the function does, one sentence")
-    parameters: list[str] = dspy.OutputField(desc='each parameter in order as "name: type"')
-    returns: str = dspy.OutputField(desc="return type")
+    parameters: list[str] = dspy.OutputField(desc='each parameter in order as "name: Python type"')
+    returns: str = dspy.OutputField(desc="Python type")
     effects: list[str] = dspy.OutputField(desc="the steps, in order")
-    assertions: list[str] = dspy.OutputField(desc='three to five, such as "f(2, 3) == 5"')
+    assertions: list[str] = dspy.OutputField(desc=ASSERTIONS)
 
 
 class CritiqueIR(dspy.Signature):
@@ -65,10 +69,10 @@ class RefineIR(dspy.Signature):
     ir: str = dspy.InputField(desc="the representation so far")
     issues: str = dspy.InputField(desc="what is wrong with it")
     summary: str = dspy.OutputField(desc="what the function does, one sentence")
-    parameters: list[str] = dspy.OutputField(desc='each parameter in order as "name: type"')
-    returns: str = dspy.OutputField(desc="return type")
+    parameters: list[str] = dspy.OutputField(desc='each parameter in order as "name: Python type"')
+    returns: str = dspy.OutputField(desc="Python type")
     effects: list[str] = dspy.OutputField(desc="the steps, in order")
-    assertions: list[str] = dspy.OutputField(desc='three to five, such as "f(2, 3) == 5"')
+    assertions: list[str] = dspy.OutputField(desc=ASSERTIONS)
 
 
 class WriteCode(dspy.Signature):

@@ -49,7 +49,7 @@ class Borrowed:
         return self
 
 
-class SpecToCode(dspy.Module):  # type: ignore[misc] # DSPy is untyped
+class SpecToCode(dspy.Module):
     """Turns a spec into an IR and a Python function.
 
     Hypers:

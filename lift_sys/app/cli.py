@@ -12,7 +12,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from lift_sys.app import cli_models
@@ -28,6 +27,7 @@ app = typer.Typer(
     help="Find, export and run the best program that turns specs into Python functions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing rich would double its time
     add_completion=False,
 )
 app.add_typer(cli_models.app, name="models")
@@ -39,7 +39,7 @@ Model = Annotated[str, typer.Option(help="Model id; see `lift models list`.")]
 
 
 @app.command()
-def optimize(  # noqa: PLR0913 (the options of a command are its arguments)
+def optimize(
     config: Annotated[
         Path | None, typer.Option(help="Job as a JSON file; the other options override it.")
     ] = None,
@@ -89,7 +89,7 @@ def optimize(  # noqa: PLR0913 (the options of a command are its arguments)
 
 
 @app.command("eval")
-def evaluate(  # noqa: PLR0913 (the options of a command are its arguments)
+def evaluate(
     artifact: Annotated[
         Path | None, typer.Argument(help="A compiled program; or name a --preset.")
     ] = None,
@@ -118,7 +118,7 @@ def evaluate(  # noqa: PLR0913 (the options of a command are its arguments)
 
 
 @app.command()
-def run(  # noqa: PLR0913 (the options of a command are its arguments)
+def run(
     spec: Annotated[str, typer.Argument(help="What the function must do; '-' reads stdin.")],
     program: Annotated[
         Path | None, typer.Option(help="A compiled program; default: the preset.")
@@ -182,31 +182,16 @@ def _prepare_model(model_id: str) -> None:
 def main() -> None:
     """Run ``lift`` and exit: 0 done, 1 no answer, 2 bad input, 130 interrupted."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.ClickException as error:
-        error.show()
-        _leave(error.exit_code)
+        app()
     except LiftError as error:
         sys.stderr.write(f"lift: {error}\n")
-        _leave(error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        sys.stderr.write("lift: interrupted; the same command continues where it stopped\n")
-        _leave(INTERRUPTED)
-    except BrokenPipeError:
-        _leave(1)
-    _leave(code if isinstance(code, int) else 0)
-
-
-def _leave(code: int) -> None:
-    """End the process even where a native generation is still running in a thread."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            continue
-    if code == INTERRUPTED:
-        os._exit(code)
-    sys.exit(code)
+        sys.exit(error.exit_code)
+    except SystemExit as leaving:
+        if leaving.code != INTERRUPTED:
+            raise
+        sys.stderr.write("lift: interrupted\n")
+        sys.stdout.flush()
+        os._exit(INTERRUPTED)  # a native generation may still be running in a thread
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import dspy
 import optuna
+from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment
 from lift_sys.app.export import (
@@ -147,7 +148,7 @@ def optimize(config: RunConfig, runs: Path, sandbox: Sandbox, progress: Progress
 
 
 def make_evaluator(
-    model: str, sandbox: Sandbox, rows: Rows, on_row: Callable[[Row, bool], None]
+    model: str, sandbox: Sandbox, rows: Rows, on_row: Callable[[Row, bool], None] | None
 ) -> Evaluator:
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     info = catalogue.get(model)
@@ -188,7 +189,7 @@ def _search(
     config: RunConfig, pool: Pool, evaluator: Evaluator, run: RunDirectory, progress: Progress
 ) -> JointSearch:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = optuna.storages.journal.JournalFileBackend(str(run.path / "study.journal"))
+    backend = JournalFileBackend(str(run.path / "study.journal"))
     study = optuna.create_study(
         study_name="joint",
         storage=optuna.storages.JournalStorage(backend),

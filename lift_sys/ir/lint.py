@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 from enum import StrEnum
+from typing import ClassVar
 
 from lift_sys.ir.models import Assertion, FunctionSignature, SpecIR
 from lift_sys.literals import parse_literal
@@ -62,9 +63,10 @@ def lint(predicate: str, signature: FunctionSignature) -> Finding:
     if not text or len(text) > MAX_PREDICATE_CHARS:
         return Finding(kind=Kind.INFORMAL, predicate=text, reason="empty or too long")
     try:
-        body = ast.parse(text, mode="eval").body
+        body = _PythonConstants().visit(ast.parse(text, mode="eval")).body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return Finding(kind=Kind.INFORMAL, predicate=text, reason="not a Python expression")
+    text = ast.unparse(body)
     example = _example(body, signature)
     if example is not None:
         args, expected = example
@@ -94,6 +96,16 @@ def normalise(predicate: str) -> str:
     except (SyntaxError, ValueError, IndexError, MemoryError, RecursionError):
         return text.removeprefix("assert").strip()
     return ast.unparse(statement.test) if isinstance(statement, ast.Assert) else text
+
+
+class _PythonConstants(ast.NodeTransformer):
+    """Reads the constants of JSON, which models mix in, as Python's."""
+
+    _VALUES: ClassVar = {"true": True, "false": False, "null": None}
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Return the constant that a name stands for, or the name."""
+        return ast.Constant(value=self._VALUES[node.id]) if node.id in self._VALUES else node
 
 
 def _example(body: ast.expr, signature: FunctionSignature) -> tuple[str, str] | None:

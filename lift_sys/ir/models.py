@@ -40,9 +40,15 @@ class FunctionSignature(Record):
     returns: str | None = None
 
     def render(self) -> str:
-        """Return the signature as Python, e.g. ``f(a: int) -> str``."""
-        inside = ", ".join(f"{p.name}: {p.type_hint}" for p in self.parameters)
-        return f"{self.name}({inside})" + (f" -> {self.returns}" if self.returns else "")
+        """Return the signature as Python, e.g. ``f(a: int) -> str``.
+
+        ``Any`` is left out: it says nothing, and code that repeats it without an import fails.
+        """
+        inside = ", ".join(
+            p.name if p.type_hint == "Any" else f"{p.name}: {p.type_hint}" for p in self.parameters
+        )
+        returns = "" if self.returns in {None, "Any"} else f" -> {self.returns}"
+        return f"{self.name}({inside}){returns}"
 
 
 class Effect(Record):

@@ -1,14 +1,22 @@
 """The wire form of an IR: the few flat fields that a model fills, and the way back.
 
-Owns the translation between ``WireIR`` and ``SpecIR``. The wire form stays in the subset of JSON
-Schema that every constrained decoder enforces: all properties required, no references, bounds,
-patterns or combinators. It is flat because every token of structure is a token the model spends.
+Owns the translation between ``WireIR`` and ``SpecIR``, and the JSON schemas that are sent to
+constrained decoders. They stay in the subset that every decoder enforces: all properties required,
+nothing additional, no references, patterns, number bounds or combinators. Lists have a maximum
+length, which llama.cpp and XGrammar both enforce: without it small models repeat themselves until
+the token limit. The form is flat because every token of structure is a token the model spends.
 """
 
 from __future__ import annotations
 
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
 from lift_sys.errors import IRError
 from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
+from lift_sys.ir.types import python_type
 from lift_sys.record import Record
 
 WIRE_VERSION = 1
@@ -27,10 +35,37 @@ class WireIR(Record):
     """
 
     summary: str
-    parameters: list[str]
+    parameters: Annotated[list[str], Field(max_length=8)]
     returns: str
-    effects: list[str]
-    assertions: list[str]
+    effects: Annotated[list[str], Field(max_length=8)]
+    assertions: Annotated[list[str], Field(max_length=5)]
+
+
+class WireCritique(Record):
+    """What the critic generates.
+
+    Attributes:
+        issues: Each with its fix.
+        overall_quality: 0 (useless) to 10 (perfect).
+    """
+
+    issues: Annotated[list[str], Field(max_length=5)]
+    overall_quality: int
+
+
+def wire_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a wire model, without what costs a decoder and says nothing."""
+    schema = model.model_json_schema()
+    properties = {
+        name: {k: v for k, v in prop.items() if k not in {"title", "description"}}
+        for name, prop in schema["properties"].items()
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def from_wire(wire: WireIR, name: str) -> SpecIR:
@@ -47,7 +82,7 @@ def from_wire(wire: WireIR, name: str) -> SpecIR:
     return SpecIR(
         intent=Intent(summary=wire.summary.strip()),
         signature=FunctionSignature(
-            name=name, parameters=parameters, returns=wire.returns.strip() or None
+            name=name, parameters=parameters, returns=python_type(wire.returns)
         ),
         effects=tuple(Effect(description=e.strip()) for e in wire.effects if e.strip()),
         assertions=tuple(
@@ -60,18 +95,17 @@ def to_wire(ir: SpecIR) -> WireIR:
     """Return the wire form of an IR, for demos; what the wire cannot carry is left out."""
     return WireIR(
         summary=ir.intent.summary,
-        parameters=[f"{p.name}: {p.type_hint}" for p in ir.signature.parameters],
-        returns=ir.signature.returns or "None",
-        effects=[e.description for e in ir.effects],
-        assertions=[a.predicate for a in ir.assertions],
+        parameters=[f"{p.name}: {p.type_hint}" for p in ir.signature.parameters][:8],
+        returns=ir.signature.returns or "Any",
+        effects=[e.description for e in ir.effects][:8],
+        assertions=[a.predicate for a in ir.assertions][:5],
     )
 
 
 def _parameter(text: str) -> Parameter:
     name, _, hint = text.partition(":")
-    name = name.strip().strip("`*").strip()
-    hint = hint.partition("=")[0].strip() or "Any"
+    name = re.sub(r"[`*]|\(.*", "", name).strip()
     if not name.isidentifier():
         msg = f"the IR has a parameter without a name: {text[:60]!r}"
         raise IRError(msg)
-    return Parameter(name=name, type_hint=hint)
+    return Parameter(name=name, type_hint=python_type(hint.partition("=")[0]))
