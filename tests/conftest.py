@@ -1,0 +1,24 @@
+"""What every test may ask for: the model folder and the embedded model's verified file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from lift_sys.inference.fetch import ensure_model
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The model folder of this machine: ``$LIFT_MODELS``, else the user's cache folder."""
+    named = os.environ.get("LIFT_MODELS")
+    return Path(named) if named else platformdirs.user_cache_path("lift-sys") / "models"
+
+
+@pytest.fixture(scope="session")
+def model_path(models_dir: Path) -> Path:
+    """The default embedded model, fetched the first time."""
+    return ensure_model("qwen2.5-coder-0.5b", models_dir)
