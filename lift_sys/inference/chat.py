@@ -44,6 +44,7 @@ class Answer:
         completion_tokens: Tokens generated.
         prompt_seconds: Time spent on the prompt, in seconds.
         generation_seconds: Time spent generating, in seconds.
+        logprobs: Log probability of each generated token, where the request asked for them.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Answer:
     completion_tokens: int
     prompt_seconds: float | None = None
     generation_seconds: float | None = None
+    logprobs: tuple[float, ...] = ()
 
 
 def chat_body(request: Request) -> dict[str, Any]:

