@@ -20,3 +20,7 @@ class PromptTooLongError(EngineError, ContextWindowExceededError):
 
     def __init__(self, message: str) -> None:
         ContextWindowExceededError.__init__(self, message=message)
+
+
+class CancelledError(EngineError):
+    """The caller gave up on the call, or the process is ending."""

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from lift_sys.inference.chat import Answer
-from lift_sys.inference.failures import EngineError, PromptTooLongError
+from lift_sys.inference.failures import CancelledError, EngineError, PromptTooLongError
 from lift_sys.inference.prefix import Plan, PrefixLedger
 from lift_sys.inference.process import UnixConnection, callers_signals
 
@@ -48,10 +48,6 @@ CLOSE_SECONDS = 1.5
 """How long leaving the process waits for a running call to stop, in seconds."""
 
 logger = logging.getLogger(__name__)
-
-
-class Cancelled(Exception):  # noqa: N818 - an outcome, not an error
-    """The caller gave up on the call."""
 
 
 class NativeServer:
@@ -95,7 +91,7 @@ class NativeServer:
         Raises:
             PromptTooLongError: The prompt does not fit into the context.
             EngineError: The server refused the request or failed.
-            Cancelled: ``cancelled`` said so.
+            CancelledError: ``cancelled`` said so.
         """
         body = {**SAMPLING, **body, "reasoning_format": "none"}
 
@@ -104,7 +100,8 @@ class NativeServer:
 
         with self._lock:
             if stop():
-                raise Cancelled
+                msg = "the call was given up"
+                raise CancelledError(msg)
             tokens = self._tokens(body)
             if len(tokens) >= self._context:
                 raise PromptTooLongError(_too_long(len(tokens), self._context))
@@ -195,7 +192,8 @@ class NativeServer:
             msg = f"llama.cpp refused the request: {error}"
             raise EngineError(msg) from error
         if chunks.stopped:
-            raise Cancelled
+            msg = "the call was given up"
+            raise CancelledError(msg)
         answer = chunks.answer()
         self._ledger.ran(plan.slot, tokens)
         return answer
