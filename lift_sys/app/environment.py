@@ -6,6 +6,7 @@ Owns every read of ``os.environ`` and every default path.
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
@@ -22,8 +23,9 @@ _REPORTED = ("lift-sys", "dspy", "optuna", "pydantic", "xllamacpp")
 
 
 def quiet_dspy() -> None:
-    """Keep DSPy's dependencies from reaching for the network when they are first used."""
+    """Keep DSPy from reaching for the network and from logging what is recorded anyway."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    logging.getLogger("dspy").setLevel(logging.ERROR)
 
 
 def models_dir() -> Path:

@@ -84,7 +84,7 @@ def from_wire(wire: WireIR, name: str) -> SpecIR:
         signature=FunctionSignature(
             name=name, parameters=parameters, returns=python_type(wire.returns)
         ),
-        effects=tuple(Effect(description=e.strip()) for e in wire.effects if e.strip()),
+        effects=tuple(Effect(description=text) for e in wire.effects if (text := _unnumbered(e))),
         assertions=tuple(
             Assertion(predicate=a) for a in dict.fromkeys(a.strip() for a in wire.assertions) if a
         ),
@@ -100,6 +100,11 @@ def to_wire(ir: SpecIR) -> WireIR:
         effects=[e.description for e in ir.effects][:8],
         assertions=[a.predicate for a in ir.assertions][:5],
     )
+
+
+def _unnumbered(text: str) -> str:
+    """Return a step without the number or bullet that some models put before it."""
+    return re.sub(r"^\s*(?:\d+[.)]|[-*•])\s+", "", text).strip()
 
 
 def _parameter(text: str) -> Parameter:
