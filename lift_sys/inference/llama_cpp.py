@@ -25,7 +25,8 @@ from lift_sys.inference.usage import CallRecord, current_stage, note
 Send = Callable[[dict[str, Any], Callable[[], bool]], Answer]
 """Answers a chat request; the second argument tells whether the caller has given up."""
 
-_loaded: dict[Path, tuple[LlamaEngine, tuple[int, int, int]]] = {}
+# By process as well: the native threads do not survive a fork.
+_loaded: dict[tuple[int, Path], tuple[LlamaEngine, tuple[int, int, int]]] = {}
 _loading = threading.Lock()
 
 
@@ -59,8 +60,8 @@ class LlamaEngine:
             EngineError: The engine could not answer.
         """
         call = _Call(self._send, chat_body(request))
-        call.start()
         try:
+            call.start()
             call.done.wait()
         except BaseException:
             call.given_up.set()
@@ -115,8 +116,8 @@ class AsyncLlamaEngine:
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
         call = _Call(self._engine._send, chat_body(request))
-        call.start(lambda: _wake(loop, done))
         try:
+            call.start(lambda: _wake(loop, done))
             await done.wait()
         except BaseException:
             call.given_up.set()
@@ -162,8 +163,9 @@ def load_engine(
     path = path.resolve()
     settings = (threads or _usable_cpus(), context, slots)
     with _loading:
-        if path in _loaded:
-            engine, had = _loaded[path]
+        key = os.getpid(), path
+        if key in _loaded:
+            engine, had = _loaded[key]
             if had != settings:
                 msg = (
                     f"{path} is loaded with (threads, context, slots) = {had};"
@@ -172,7 +174,7 @@ def load_engine(
                 raise EngineError(msg)
             return engine
         engine = _load(path, settings, model or path.stem)
-        _loaded[path] = engine, settings
+        _loaded[key] = engine, settings
         return engine
 
 

@@ -20,6 +20,7 @@ import http.client
 import importlib
 import json
 import logging
+import os
 import secrets
 import shutil
 import tempfile
@@ -72,6 +73,7 @@ class NativeServer:
         self._ledger = PrefixLedger(slots, BLOCK)
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._process = os.getpid()
         atexit.register(self.close)
         try:
             with callers_signals():
@@ -118,7 +120,9 @@ class NativeServer:
         return replace(answer, prompt_seconds=(answer.prompt_seconds or 0.0) + spent)
 
     def close(self) -> None:
-        """Stop a running call and unload the model; idempotent."""
+        """Stop a running call and unload the model; idempotent, without effect in a fork."""
+        if os.getpid() != self._process:
+            return
         self._closing.set()
         if self._lock.acquire(timeout=CLOSE_SECONDS):
             try:
