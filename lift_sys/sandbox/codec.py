@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ def decode(tagged: Tagged) -> Any:
         return _Decoder().decode(tagged, 0)
     except DecodeError:
         raise
-    except (ValueError, TypeError, ArithmeticError, InvalidOperation, LookupError) as error:
+    except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
         msg = f"a malformed value ({type(error).__name__})"
         raise DecodeError(msg) from error
 

@@ -17,12 +17,12 @@ ALLOWED = frozenset(
     read write readv writev pread64 pwrite64 lseek close fstat stat lstat newfstatat statx access
     faccessat faccessat2 open openat readlink readlinkat getdents getdents64 getcwd chdir mkdir
     mkdirat unlink unlinkat rmdir rename renameat renameat2 ftruncate truncate fsync fdatasync
-    utimensat umask dup dup2 dup3 pipe pipe2 fcntl flock poll ppoll select pselect6 epoll_create1
+    umask dup dup2 dup3 pipe pipe2 fcntl flock poll ppoll select pselect6 epoll_create1
     epoll_ctl epoll_wait epoll_pwait eventfd2 mmap munmap mremap mprotect madvise brk futex
     set_robust_list rseq rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack
     setitimer getitimer alarm pause nanosleep clock_nanosleep clock_gettime clock_getres
     gettimeofday time times getpid getppid gettid getuid geteuid getgid getegid getgroups getpgid
-    getpgrp getsid getrusage getrlimit sched_yield sched_getaffinity uname sysinfo getrandom exit
+    getpgrp getsid getrusage getrlimit sched_yield sched_getaffinity sysinfo getrandom exit
     exit_group arch_prctl set_tid_address restart_syscall recvfrom shutdown getsockname getpeername
     getsockopt setsockopt
     """.split()

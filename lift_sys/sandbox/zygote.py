@@ -14,6 +14,7 @@ import importlib
 import itertools
 import json
 import os
+import platform
 import select
 import signal
 import socket
@@ -221,6 +222,15 @@ def _library_directories() -> list[str]:
     return sorted({os.path.dirname(path) for path in paths if ".so" in path})
 
 
+def _forget_host_name() -> None:
+    """Have ``platform`` remember what it says later, when the system call is refused."""
+    real = os.uname
+    known = real()
+    os.uname = lambda: type(known)((known.sysname, "sandbox", *known[2:]))
+    platform.uname()
+    os.uname = real
+
+
 def main() -> None:
     """Start a worker on the socket whose descriptor is the first argument."""
     host = socket.socket(fileno=int(sys.argv[1]))
@@ -236,6 +246,7 @@ def main() -> None:
         importlib.import_module(name)
     os.register_at_fork = register
     sys.modules["random"].seed(0)
+    _forget_host_name()
     zygote = Zygote(host, config)
     zygote.confine()
     null = os.open(os.devnull, os.O_RDWR)
