@@ -66,23 +66,24 @@ def optimize(
 
     from lift_sys.app import jobs
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import POOL, SEARCH, TEST, optimize
+    from lift_sys.app.run import POOL, SEARCH, TEST, load_data, optimize
 
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
         "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
+    data = load_data(job)
     console = Console()
     planned = {
         POOL: job.pool_tasks,
-        SEARCH: job.dev_tasks * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
-        TEST: 3 * job.test_tasks,
+        SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
+        TEST: 3 * len(data.test),
     }
     with closing(_sandbox(unsafe)) as sandbox:
         _prepare_model(job.model)
         with Progress(console, planned) as progress:
-            outcome = optimize(job, runs, sandbox, progress)
+            outcome = optimize(job, data, runs, sandbox, progress)
     console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
     console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
     console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)

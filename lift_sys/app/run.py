@@ -107,19 +107,21 @@ def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
     return RunDirectory(runs / f"{config.model}-{name}")
 
 
-def optimize(config: RunConfig, runs: Path, sandbox: Sandbox, progress: Progress) -> Outcome:
+def optimize(
+    config: RunConfig, data: Data, runs: Path, sandbox: Sandbox, progress: Progress
+) -> Outcome:
     """Run a job, or go on with it where it stopped.
 
     Args:
         config: The job.
+        data: Its task sets, from ``load_data``.
         runs: Where run directories are.
         sandbox: Where generated code runs.
         progress: What shows how it goes.
 
     Raises:
-        LiftError: A model, data, disk, backend or sandbox failure. What was done is kept.
+        LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
-    data = load_data(config)
     _check_space(config, sandbox)
     run = run_directory(config, data, runs)
     with run.locked():
