@@ -21,7 +21,11 @@ _CONTAINERS = {
     "list": "list", "lists": "list", "array": "list", "tuple": "tuple", "tuples": "tuple",
     "set": "set", "dict": "dict", "dictionary": "dict", "dictionaries": "dict", "mapping": "dict",
 }  # fmt: skip
-_KNOWN = {*_SCALARS.values(), *_CONTAINERS.values(), "frozenset", "object", "complex"}
+_GENERIC = {*_CONTAINERS.values(), "frozenset"}
+_KNOWN = {*_SCALARS.values(), *_GENERIC, "object", "complex"}
+
+MAX_HINT_CHARS = 200
+"""Longest hint that is taken as it is, in characters; longer ones are noise, or nested too deep."""
 
 
 def python_type(text: str) -> str:
@@ -42,12 +46,32 @@ def python_type(text: str) -> str:
 
 
 def _is_known(text: str) -> bool:
+    if len(text) > MAX_HINT_CHARS:
+        return False
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
-    allowed = ast.Name | ast.Subscript | ast.Tuple | ast.BinOp | ast.BitOr | ast.Constant
-    nodes = [n for n in ast.walk(tree.body) if not isinstance(n, ast.expr_context)]
-    return all(isinstance(n, allowed) for n in nodes) and all(
-        n.id in _KNOWN for n in nodes if isinstance(n, ast.Name)
-    )
+    return "#" not in text and "\n" not in text and _evaluates(tree.body)
+
+
+def _evaluates(node: ast.expr) -> bool:
+    """Tell whether a hint is built of known types in ways that Python evaluates."""
+    match node:
+        case ast.Name(id=name):
+            return name in _KNOWN
+        case ast.Constant(value=None):
+            return True
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            both_none = isinstance(left, ast.Constant) and isinstance(right, ast.Constant)
+            return not both_none and _evaluates(left) and _evaluates(right)
+        case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in _GENERIC:
+            members = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+            if name == "tuple" and len(members) > 1 and _is_ellipsis(members[-1]):
+                members = members[:-1]
+            return bool(members) and all(_evaluates(m) for m in members)
+    return False
+
+
+def _is_ellipsis(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is ...
