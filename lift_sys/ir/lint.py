@@ -59,13 +59,20 @@ def lint(predicate: str, signature: FunctionSignature) -> Finding:
     other expression whose names are all known: the function, its parameters, ``result``, builtins
     without side effects, a few pure modules and what the expression itself binds.
     """
-    text = normalise(predicate)
-    if not text or len(text) > MAX_PREDICATE_CHARS:
-        return Finding(kind=Kind.INFORMAL, predicate=text, reason="empty or too long")
+    if len(predicate) > MAX_PREDICATE_CHARS:
+        text = predicate[:MAX_PREDICATE_CHARS]
+        return Finding(kind=Kind.INFORMAL, predicate=text, reason="too long")
+    text = predicate
     try:
-        body = _PythonConstants().visit(ast.parse(text, mode="eval")).body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        text = normalise(predicate)
+        if not text:
+            return Finding(kind=Kind.INFORMAL, predicate=text, reason="empty")
+        return _classify(_PythonConstants().visit(ast.parse(text, mode="eval")).body, signature)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the last: nested too deep
         return Finding(kind=Kind.INFORMAL, predicate=text, reason="not a Python expression")
+
+
+def _classify(body: ast.expr, signature: FunctionSignature) -> Finding:
     text = ast.unparse(body)
     example = _example(body, signature)
     if example is not None:
