@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import ValidationError
+from pydantic import FiniteFloat, ValidationError
 
 from lift_sys.errors import IRError
 from lift_sys.record import Record, Versioned, digest
 
 Provenance = Literal["stated", "derived"]
-Scalar = str | int | float | bool | None
+Scalar = str | int | FiniteFloat | bool | None
+"""What an effect may return literally; JSON has no form for infinities and NaN."""
 
 
 class Intent(Record):
