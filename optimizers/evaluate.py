@@ -48,7 +48,8 @@ class Row(Versioned):
         failure: Why there is no answer.
         attempts: Candidates drawn.
         calls: Every model call, in order.
-        seconds: Wall time of program and metric, in seconds.
+        seconds: Wall time of program and metric, in seconds; calls whose stored answers were
+            reused count with the time that they took when they were generated.
         trace: The chosen candidate's steps, from which demos are made.
     """
 
@@ -158,7 +159,7 @@ class Evaluator:
             failure=answer.failure,
             attempts=len(answer.attempts),
             calls=tuple(calls),
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
             trace=_steps(program, trace),
         )
 

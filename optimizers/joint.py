@@ -44,7 +44,8 @@ class SearchConfig:
             its first choice, e.g. ``n`` needs a temperature above 0.
         first_points: Points tried before the sampler proposes any.
         trials: Most finished trials.
-        tokens: Generated tokens after which no new trial begins.
+        tokens: Generated tokens after which no new trial begins; an answer that several trials
+            share counts once, so the limit does not depend on interruptions.
         seed: Of the sampler.
     """
 
@@ -64,7 +65,7 @@ class Trial(Record):
         point: What was tried.
         passed: Tasks that passed.
         tried: Tasks that were executed; fewer than all when the trial was given up.
-        tokens: Generated tokens, whether paid for now or before.
+        tokens: Generated tokens of the tried tasks, shared with other trials or not.
         complete: Whether every task was executed.
     """
 
@@ -105,6 +106,7 @@ class JointSearch(Teleprompter):
         self._set_hypers = set_hypers
         self._on_trial = on_trial
         self.trials: list[Trial] = []
+        self._tokens_of: dict[str, int] = {}
 
     def compile(
         self,
@@ -127,9 +129,10 @@ class JointSearch(Teleprompter):
         """
         tasks = [example.task for example in valset]
         self.trials = []
+        self._tokens_of = {}
         for stale in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._study.tell(stale.number, state=TrialState.FAIL)
-        while len(self.trials) < self._config.trials and self._spent() < self._config.tokens:
+        while len(self.trials) < self._config.trials and self.tokens_spent < self._config.tokens:
             self._run_trial(student, tasks)
         return self.at(student, self.best.point)
 
@@ -196,6 +199,8 @@ class JointSearch(Teleprompter):
         best = max((_value(t) for t in self.trials if t.complete), default=float("-inf"))
         for row in self._evaluator.run(program, tasks, f"trial {number}"):
             rows.append(row)
+            for i, call in enumerate(row.calls):
+                self._tokens_of[call.key or f"{row.key}/{i}"] = call.completion_tokens
             passed = sum(r.score.passed for r in rows)
             tokens = sum(r.usage.completion_tokens for r in rows)
             reachable = passed + len(tasks) - len(rows)
@@ -217,8 +222,10 @@ class JointSearch(Teleprompter):
     def _point_of(self, trial: FrozenTrial) -> Point:
         return dict(trial.user_attrs["point"])
 
-    def _spent(self) -> int:
-        return sum(t.tokens for t in self.trials)
+    @property
+    def tokens_spent(self) -> int:
+        """Generated tokens of all trials, each answer counted once."""
+        return sum(self._tokens_of.values())
 
 
 def _worth(passed: int, tokens: int, tasks: int) -> float:

@@ -85,6 +85,11 @@ def optimize(
         with Progress(console, planned) as progress:
             outcome = optimize(job, data, runs, sandbox, progress)
     console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
+    outside = 1 - outcome.engine_seconds / outcome.seconds
+    console.print(
+        f"this invocation: {outcome.seconds:.0f} s, {outside:.1%} outside the model",
+        highlight=False,
+    )
     console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
     console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)
 

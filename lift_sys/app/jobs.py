@@ -112,7 +112,7 @@ def evaluate(
         LiftError: A data, model, backend or sandbox failure.
     """
     tasks = load_tasks(environment.data_file(data))[:limit]
-    evaluator = make_evaluator(model, sandbox, MemoryRows(), None)
+    evaluator = make_evaluator(model, sandbox, MemoryRows())
     rows = list(evaluator.run(program, tasks, name))
     return build_report(data, {name: rows}, rows)
 

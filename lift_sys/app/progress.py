@@ -27,10 +27,14 @@ class Progress:
         console: Where to write.
         planned: Tasks expected in each phase, in order; a phase that turns out shorter is
             corrected by ``end``.
+
+    Attributes:
+        engine_seconds: Time spent in the model since the display was made, in seconds.
     """
 
     def __init__(self, console: Console, planned: dict[str, int]) -> None:
         self._console = console
+        self.engine_seconds = 0.0
         self._planned = dict(planned)
         self._phase = ""
         self._label = ""
@@ -78,8 +82,10 @@ class Progress:
         self._label = row.label
         self._tokens += row.usage.completion_tokens
         if not reused:
+            self.engine_seconds += sum(c.seconds for c in row.calls if not c.reused)
+            spent = row.seconds - sum(c.seconds for c in row.calls if c.reused)
             count, seconds = self._speeds.get(self._phase, (0, 0.0))
-            self._speeds[self._phase] = (count + 1, seconds + row.seconds)
+            self._speeds[self._phase] = (count + 1, seconds + spent)
         self._show()
 
     def trial(self, trial: Trial) -> None:

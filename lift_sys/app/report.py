@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from lift_sys.inference.usage import Usage
+from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
 from metrics.stats import ALPHA, Comparison, Rate, compare
 from optimizers.evaluate import Row
@@ -54,9 +54,8 @@ class Report(Versioned):
         data: Name of the test set.
         results: One per program, in the order of the table.
         comparisons: Paired, the later program against each earlier one.
-        engine_seconds: Time spent inside the model for every row of the run, in seconds.
-        seconds: Wall time of every row of the run, in seconds.
-        usage: Of every row of the run.
+        usage: Of every answer generated for the run, each counted once.
+        overhead_seconds: Time that all rows of the run spent outside the model, in seconds.
     """
 
     current_version: ClassVar[int] = 1
@@ -65,12 +64,13 @@ class Report(Versioned):
     results: tuple[Result, ...]
     comparisons: tuple[PairedComparison, ...]
     usage: Usage
-    seconds: float
+    overhead_seconds: float
 
     @property
     def share_outside_model(self) -> float:
-        """Share of the rows' wall time that was not spent in the model, in [0, 1]."""
-        return 1 - self.usage.seconds / self.seconds if self.seconds else 0.0
+        """Share of the work's time that was not spent in the model, in [0, 1]."""
+        total = self.usage.seconds + self.overhead_seconds
+        return self.overhead_seconds / total if total else 0.0
 
 
 def summarise(name: str, rows: Sequence[Row]) -> Result:
@@ -117,9 +117,15 @@ def build_report(data: str, results: Mapping[str, Sequence[Row]], every: Sequenc
         data=data,
         results=tuple(summaries),
         comparisons=tuple(pairs),
-        usage=Usage.of(call for r in every for call in r.calls),
-        seconds=sum(r.seconds for r in every),
+        usage=Usage.of(_distinct(every)),
+        overhead_seconds=sum(r.seconds - r.usage.seconds for r in every),
     )
+
+
+def _distinct(rows: Sequence[Row]) -> list[CallRecord]:
+    """Return every generated answer once, however many rows used it."""
+    calls = {c.key or f"{r.key}/{i}": c for r in rows for i, c in enumerate(r.calls)}
+    return list(calls.values())
 
 
 def markdown(report: Report) -> str:
@@ -177,7 +183,8 @@ def _footer(report: Report) -> str:
     usage = report.usage
     cached = usage.cached_tokens / usage.prompt_tokens if usage.prompt_tokens else 0.0
     return (
-        f"Whole run: {usage.calls} model calls, {usage.completion_tokens:,} tokens out, "
+        f"Whole run: {usage.calls} answers generated, {usage.completion_tokens:,} tokens out, "
         f"{usage.prompt_tokens:,} in ({cached:.0%} from the prefix cache), "
-        f"{report.seconds:.0f} s, of which {report.share_outside_model:.1%} outside the model."
+        f"{usage.seconds:.0f} s in the model and {report.overhead_seconds:.1f} s outside it "
+        f"({report.share_outside_model:.1%})."
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.inference.lm import build_lm
+from lift_sys.inference.replay import Calls
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
@@ -78,12 +80,16 @@ class Outcome:
         text: The same as Markdown.
         run: The run directory.
         artifact: The exported winner.
+        seconds: Wall time of this invocation, in seconds.
+        engine_seconds: Time this invocation spent in the model, in seconds.
     """
 
     report: Report
     text: str
     run: Path
     artifact: Path
+    seconds: float
+    engine_seconds: float
 
 
 def load_data(config: RunConfig) -> Data:
@@ -122,13 +128,14 @@ def optimize(
     Raises:
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
+    started = time.perf_counter()
     _check_space(config, sandbox)
     run = run_directory(config, data, runs)
     with run.locked():
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
-        evaluator = make_evaluator(config.model, sandbox, rows, progress.row)
+        evaluator = make_evaluator(config.model, sandbox, rows, progress.row, run.calls())
         pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
         search = _search(config, pool, evaluator, run, progress)
         student = make_program("single", sandbox)
@@ -141,23 +148,25 @@ def optimize(
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
         artifact = _artifact(config, data, winner, search, (report, pool))
-        return Outcome(
-            report=report,
-            text=text,
-            run=run.path,
-            artifact=save_artifact(artifact, run.path / "best.json"),
-        )
+        saved = save_artifact(artifact, run.path / "best.json")
+        seconds = time.perf_counter() - started
+        run.note_invocation(seconds, progress.engine_seconds)
+        return Outcome(report, text, run.path, saved, seconds, progress.engine_seconds)
 
 
 def make_evaluator(
-    model: str, sandbox: Sandbox, rows: Rows, on_row: Callable[[Row, bool], None] | None
+    model: str,
+    sandbox: Sandbox,
+    rows: Rows,
+    on_row: Callable[[Row, bool], None] | None = None,
+    calls: Calls | None = None,
 ) -> Evaluator:
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     info = catalogue.get(model)
 
     @functools.cache
     def lm() -> dspy.LM:
-        return build_lm(model, environment.models_dir())
+        return build_lm(model, environment.models_dir(), calls=calls)
 
     def score(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)

@@ -5,8 +5,10 @@ Owns the files of a run:
     config.json        what was asked, resolved
     environment.json   versions and machine
     rows.jsonl         one executed task a line, flushed to disk before it counts
+    calls.jsonl        one generated answer a line, likewise
     pool.json          the demo sets
     study.journal      the trials (Optuna's journal)
+    invocations.jsonl  one line for each time the job was run to its end
     report.json/.md    the final table
     best.json          the artifact
 
@@ -22,10 +24,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
 from lift_sys.errors import StoreError
+from lift_sys.inference.replay import StoredCall
+from lift_sys.record import canonical_json
 from optimizers.evaluate import Row
 
 
@@ -70,50 +75,63 @@ class RunDirectory:
         """
         return write_atomically(self.path / name, text)
 
-    def rows(self) -> RowFile:
+    def note_invocation(self, seconds: float, engine_seconds: float) -> None:
+        """Append what running the job to its end took this time, both in seconds.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        line = canonical_json({"seconds": seconds, "engine_seconds": engine_seconds})
+        append_line(self.path / "invocations.jsonl", line)
+
+    def rows(self) -> KeyedLines[Row]:
         """Open the rows."""
-        return RowFile(self.path / "rows.jsonl")
+        return KeyedLines(self.path / "rows.jsonl", Row)
+
+    def calls(self) -> KeyedLines[StoredCall]:
+        """Open the generated answers."""
+        return KeyedLines(self.path / "calls.jsonl", StoredCall)
 
 
-class RowFile:
-    """Rows by key, kept as JSON lines.
+Entry = TypeVar("Entry", Row, StoredCall)
+
+
+class KeyedLines(Generic[Entry]):
+    """Entries by key, kept as JSON lines.
 
     Args:
         path: The file; need not exist.
+        kind: What an entry is.
 
     Raises:
         StoreError: It cannot be read, or a line other than a cut-off last one is broken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: type[Entry]) -> None:
         self._path = path
-        self._rows: dict[str, Row] = {}
+        self._kind: type[Entry] = kind
+        self._entries: dict[str, Entry] = {}
         if path.exists():
             self._read()
 
-    def get(self, key: str) -> Row | None:
-        """Return the row with this key, if there is one."""
-        return self._rows.get(key)
+    def get(self, key: str) -> Entry | None:
+        """Return the entry with this key, if there is one."""
+        return self._entries.get(key)
 
-    def put(self, row: Row) -> None:
-        """Append a row; it is on disk when this returns.
+    def put(self, entry: Entry) -> None:
+        """Append an entry; it is on disk when this returns.
 
         Raises:
             StoreError: The disk refused; nothing is half-written.
         """
-        line = (row.model_dump_json() + "\n").encode()
-        try:
-            _append(self._path, line)
-        except OSError as error:
-            msg = f"cannot write {self._path}: {error.strerror}; free some space and run again"
-            raise StoreError(msg) from error
-        self._rows[row.key] = row
+        append_line(self._path, entry.model_dump_json())
+        self._entries[entry.key] = entry
 
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows.values())
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._entries)
 
     def _read(self) -> None:
         try:
@@ -128,15 +146,27 @@ class RowFile:
             if not line:
                 continue
             try:
-                row = Row.model_validate_json(line)
+                entry = self._kind.model_validate_json(line)
             except ValidationError as error:
-                msg = f"{self._path}, line {number}: not a row of this release; move the run away"
+                msg = f"{self._path}, line {number}: not written by this release; move the run away"
                 raise StoreError(msg) from error
-            self._rows[row.key] = row
+            self._entries[entry.key] = entry
+
+
+def append_line(path: Path, text: str) -> None:
+    """Append a line; it is on disk when this returns.
+
+    Raises:
+        StoreError: The disk refused; the file is as it was.
+    """
+    try:
+        _append(path, (text + "\n").encode())
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}; free some space and run again"
+        raise StoreError(msg) from error
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Append a line durably, or leave the file as it was and raise ``OSError``."""
     with path.open("ab", buffering=0) as file:
         start = file.tell()
         try:

@@ -16,6 +16,8 @@ from lift_sys.inference.fetch import Progress, ensure_model
 if TYPE_CHECKING:
     import dspy
 
+    from lift_sys.inference.replay import Calls
+
 SLOTS = 3
 """Prompts whose computed prefix is kept: one for each stage that alternates in a job."""
 
@@ -27,6 +29,7 @@ def build_lm(
     context: int = 8192,
     threads: int | None = None,
     progress: Progress | None = None,
+    calls: Calls | None = None,
 ) -> dspy.LM:
     """Return a model, fetched, verified and loaded.
 
@@ -36,6 +39,7 @@ def build_lm(
         context: Tokens that one prompt and its answer may have together.
         threads: CPU threads; by default all that this process may use.
         progress: Told about a download.
+        calls: Where answers are kept and looked up; by default nowhere.
 
     Raises:
         ModelError: The id is unknown, not servable here, or its file cannot be had.
@@ -50,12 +54,14 @@ def build_lm(
         AsyncLlamaEngine,
         load_engine,
     )
+    from lift_sys.inference.replay import ReplayEngine  # noqa: PLC0415 - heavy
 
     engine = load_engine(path, threads=threads, context=context, slots=SLOTS, model=info.id)
+    replaying = ReplayEngine(engine, info.sha256, calls) if calls is not None else None
     return dspy.LM(
         f"local/{info.id}",
-        engine=engine,
-        async_engine=AsyncLlamaEngine(engine),
+        engine=replaying or engine,
+        async_engine=None if replaying else AsyncLlamaEngine(engine),
         temperature=0.0,
         cache=False,
         num_retries=0,

@@ -34,6 +34,8 @@ class CallRecord(Record):
         prompt_seconds: Time spent computing the prompt, in seconds; ``None`` where unknown.
         generation_seconds: Time spent generating, in seconds; ``None`` where unknown.
         finish_reason: Why generation ended: ``stop``, or ``length`` when the answer was cut off.
+        key: Content address of the request, where answers are stored; empty elsewhere.
+        reused: Whether a stored answer was used; tokens and seconds are those of the generation.
     """
 
     model: str
@@ -45,6 +47,8 @@ class CallRecord(Record):
     prompt_seconds: float | None = None
     generation_seconds: float | None = None
     finish_reason: str = "stop"
+    key: str = ""
+    reused: bool = False
 
 
 class Usage(Record):
@@ -92,13 +96,16 @@ class Usage(Record):
 
 
 @contextmanager
-def recording() -> Iterator[list[CallRecord]]:
+def recording(*, detached: bool = False) -> Iterator[list[CallRecord]]:
     """Collect the record of every call made inside, in the order in which the calls ended.
 
     Recordings nest: a call inside two of them is in both lists.
+
+    Args:
+        detached: Keep the records from the recordings around this one.
     """
     rows: list[CallRecord] = []
-    token = _ledgers.set((*_ledgers.get(), rows))
+    token = _ledgers.set((rows,) if detached else (*_ledgers.get(), rows))
     try:
         yield rows
     finally:

@@ -1,0 +1,116 @@
+"""Never generating the same answer twice.
+
+Owns the content address of a call: what the model receives, its weights included. An answer
+depends on nothing else, so a stored one may stand for a new one. Trials that differ only in a late
+stage share their early ones, and a task that was interrupted continues behind its last call.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from dspy.lm15 import Request, Response
+
+from lift_sys.inference.chat import SUPPORTED_PARAMS, Answer, chat_body, to_response
+from lift_sys.inference.usage import CallRecord, current_stage, note, recording
+from lift_sys.record import Versioned, digest
+
+
+class StoredCall(Versioned):
+    """An answer and what it cost when it was generated.
+
+    Attributes:
+        key: Content address; see ``call_key``.
+        text: The generated text.
+        record: Its cost.
+    """
+
+    key: str
+    text: str
+    record: CallRecord
+
+
+class Calls(Protocol):
+    """Where answers are kept. ``put`` returns only when the answer would survive a crash."""
+
+    def get(self, key: str) -> StoredCall | None:
+        """Return the answer with this key, if there is one."""
+        ...
+
+    def put(self, entry: StoredCall) -> None:
+        """Keep an answer."""
+        ...
+
+
+class Engine(Protocol):
+    """The part of a DSPy engine that is wrapped."""
+
+    def complete(self, request: Request) -> Response:
+        """Answer one request."""
+        ...
+
+
+class ReplayEngine:
+    """A DSPy engine that asks another one only for what it has not answered before.
+
+    Args:
+        engine: Generates; its answers depend on the request alone.
+        weights: What identifies its model, e.g. a SHA-256.
+        calls: Where answers are kept.
+    """
+
+    supports_response_schema = True
+    supports_function_calling = False
+    supports_reasoning = False
+    supported_params = SUPPORTED_PARAMS
+
+    def __init__(self, engine: Engine, weights: str, calls: Calls) -> None:
+        self._engine = engine
+        self._weights = weights
+        self._calls = calls
+
+    def complete(self, request: Request) -> Response:
+        """Answer one request from the store, or else from the engine.
+
+        Raises:
+            EngineError: The engine could not answer.
+            StoreError: The answer could not be kept.
+        """
+        key = call_key(request, self._weights)
+        stored = self._calls.get(key)
+        if stored is not None:
+            record = stored.record.model_copy(update={"reused": True, "stage": current_stage()})
+            note(record)
+            return to_response(request, _answer(stored))
+        with recording(detached=True) as made:
+            response = self._engine.complete(request)
+        record = made[-1].model_copy(update={"key": key})
+        text = response.message.text or ""
+        self._calls.put(StoredCall(key=key, text=text, record=record))
+        note(record)
+        return response
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ReplayEngine:
+        return self
+
+
+def call_key(request: Request, weights: str) -> str:
+    """Return the content address of a request to a model.
+
+    A greedy answer does not depend on the seed, so the seed of a greedy request is left out.
+    """
+    body = chat_body(request)
+    if body["temperature"] == 0:
+        del body["seed"]
+    return digest([body, weights])
+
+
+def _answer(stored: StoredCall) -> Answer:
+    record = stored.record
+    return Answer(
+        text=stored.text,
+        finish_reason=record.finish_reason,
+        prompt_tokens=record.prompt_tokens,
+        cached_tokens=record.cached_tokens,
+        completion_tokens=record.completion_tokens,
+    )
