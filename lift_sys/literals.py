@@ -19,12 +19,21 @@ from typing import Any
 MAX_LITERAL_CHARS = 1_000_000
 """Longest literal text that is parsed, in characters."""
 
+
+def _fraction(*parts: Any) -> Fraction:
+    """Return a fraction; an exponent is refused, for '1e999999999' would be a billion digits."""
+    if any(isinstance(p, Decimal) or (isinstance(p, str) and "e" in p.lower()) for p in parts):
+        msg = "a Fraction is given by integers, a float or text without an exponent"
+        raise ValueError(msg)
+    return Fraction(*parts)
+
+
 _CONSTRUCTORS: dict[str, Callable[..., object]] = {
     "set": set,
     "frozenset": frozenset,
     "float": float,
     "Decimal": Decimal,
-    "Fraction": Fraction,
+    "Fraction": _fraction,
     "date": datetime.date,
     "datetime": datetime.datetime,
     "time": datetime.time,
