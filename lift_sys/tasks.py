@@ -6,6 +6,7 @@ entry point, visible cases) and what only a metric may see (hidden cases, refere
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -66,8 +67,9 @@ class Case(Record):
 
     def render(self, entry_point: str) -> str:
         """Return the case as one line of Python, e.g. ``f(1, 2) == 3``."""
-        inner = ", ".join(repr(a) for a in parse_literal(self.args))
-        call = f"{entry_point}({inner})"
+        written = ast.parse(self.args.strip(), mode="eval").body
+        elements = written.elts if isinstance(written, ast.Tuple) else []
+        call = f"{entry_point}({', '.join(ast.unparse(e) for e in elements)})"
         return f"{call} raises {self.raises}" if self.raises else f"{call} == {self.expected}"
 
 
@@ -137,7 +139,7 @@ def load_tasks(path: Path) -> list[Task]:
             id occurs twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read the task file {path}: {error}"
         raise DatasetError(msg) from error
