@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lift_sys.ir.types import python_type
 
 WORDS = (
-    "int integer float number str string bool boolean bytes None null any Any list array tuple set "
-    "dict mapping frozenset object complex of [ ] ( ) | , ... : # * = \n 1 'x' \"y\" lambda "
-    "Optional Union List callable if else for in not and await yield async self . - + { } \\ ` print"
+    "integer float number str string bool int boolean bytes None null any Any list array tuple set "
+    "dict mapping frozenset object complex of [ ] ( ) | , ... : # * = \n 1 'x' \"y\" lambda Union "
+    "Optional List if else for in not and await yield async self . - + { } \\ ` print"
 ).split(" ")
 expressions = st.lists(st.sampled_from(WORDS), max_size=8).flatmap(
     lambda words: st.sampled_from([" ", ""]).map(lambda joint: joint.join(words))

@@ -1,0 +1,76 @@
+"""A job's configuration: checked before anything is spent, and named by its hash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lift_sys.config import RunConfig
+
+HASHES = {"train": "a" * 64, "dev": "b" * 64}
+
+
+def test_json_loses_nothing() -> None:
+    config = RunConfig(seed=3, space={"temperature": (0.0, 1), "reason": (True, False), "n": (1,)})
+    back = RunConfig.model_validate_json(config.model_dump_json())
+    assert repr(back) == repr(config)
+    assert back.content_hash(HASHES) == config.content_hash(HASHES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"trails": 3}, "trails\n.*Extra inputs"),
+        ({"trials": 0}, "trials\n.*greater than or equal to 1"),
+        ({"demos": 9}, "demos\n.*less than or equal to 8"),
+        ({"demos": 0}, "demos"),
+        ({"pool_tasks": -1}, "pool_tasks"),
+        ({"dev_tasks": 0}, "dev_tasks"),
+        ({"test_tasks": 0}, "test_tasks"),
+        ({"search_tokens": 0}, "search_tokens"),
+        ({"seed": "x"}, "seed"),
+        ({"space": {"n": ()}}, "space of 'n' has no choices"),
+        ({"space": {"n": ([1],)}}, "space.n.0"),
+        ({"schema_version": 2}, "version 2 of RunConfig .*upgrade lift-sys"),
+    ],
+)
+def test_a_wrong_field_is_named(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        RunConfig.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "other"},
+        {"seed": 1},
+        {"train_data": "x"},
+        {"dev_data": "x"},
+        {"test_data": "x"},
+        {"pool_tasks": 0},
+        {"demos": 1},
+        {"dev_tasks": 1},
+        {"test_tasks": 1},
+        {"trials": 1},
+        {"search_tokens": 1},
+        {"space": {"n": (1,)}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_hash_follows_every_field(change: dict[str, Any]) -> None:
+    changed = RunConfig.model_validate(change)
+    assert changed.content_hash(HASHES) != RunConfig().content_hash(HASHES)
+
+
+def test_every_field_but_the_version_is_covered_above() -> None:
+    covered = test_the_hash_follows_every_field.pytestmark[0].args[1]
+    names = {name for change in covered for name in change}
+    assert names == set(RunConfig.model_fields) - {"schema_version"}
+
+
+def test_the_hash_follows_the_data() -> None:
+    config = RunConfig()
+    assert config.content_hash(HASHES) != config.content_hash(HASHES | {"dev": "c" * 64})
+    assert config.content_hash(dict(reversed(HASHES.items()))) == config.content_hash(HASHES)
