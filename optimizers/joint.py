@@ -87,6 +87,10 @@ class JointSearch(Teleprompter):
         study: Maximizes; its storage makes the search resumable.
         set_hypers: Sets hypers of a program by path.
         on_trial: Called with each finished trial.
+
+    Attributes:
+        pool: As given.
+        trials: Finished ones, in order.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class JointSearch(Teleprompter):
     ) -> None:
         super().__init__()
         self._config = config
-        self._pool = pool
+        self.pool = pool
         self._evaluator = evaluator
         self._study = study
         self._set_hypers = set_hypers
@@ -145,7 +149,7 @@ class JointSearch(Teleprompter):
     def at(self, student: dspy.Module, point: Point) -> dspy.Module:
         """Return a copy of a program with a point's demos and hypers."""
         program = student.deepcopy()
-        self._pool[point[DEMOS]].apply(program)
+        self.pool[point[DEMOS]].apply(program)
         self._set_hypers(program, {k: v for k, v in point.items() if k != DEMOS})
         return program
 
@@ -178,7 +182,7 @@ class JointSearch(Teleprompter):
             self._study.enqueue_trial(first[number])
         trial = self._study.ask()
         point: Point = {}
-        for path, choices in {DEMOS: self._pool.names, **self._config.space}.items():
+        for path, choices in {DEMOS: self.pool.names, **self._config.space}.items():
             condition = self._config.needs.get(path)
             if condition and point[condition[0]] not in condition[1]:
                 point[path] = choices[0]

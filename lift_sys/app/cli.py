@@ -65,8 +65,9 @@ def optimize(
     from rich.markdown import Markdown
 
     from lift_sys.app import jobs
+    from lift_sys.app.data import load_data
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import POOL, SEARCH, TEST, load_data, optimize
+    from lift_sys.app.run import POOL, SEARCH, TEST, optimize
 
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,

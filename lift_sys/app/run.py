@@ -7,10 +7,8 @@ optimizer, engine, sandbox and run directory, which know nothing of each other.
 from __future__ import annotations
 
 import functools
-import hashlib
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,9 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment
-from lift_sys.app.export import (
-    Artifact,
-    Measured,
-    ModelRef,
-    describe_program,
-    save_artifact,
-)
+from lift_sys.app.assemble import make_artifact
+from lift_sys.app.data import Data
+from lift_sys.app.export import save_artifact
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, markdown, summarise
 from lift_sys.app.store import RunDirectory
@@ -35,15 +29,13 @@ from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.inference.lm import build_lm
 from lift_sys.inference.replay import Calls
-from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
-from lift_sys.tasks import Task, load_tasks
+from lift_sys.tasks import Task
 from metrics.adapters import to_example
 from metrics.execution import score_code
-from metrics.stats import Rate
 from optimizers.evaluate import Evaluator, Row, Rows
-from optimizers.joint import DEMOS, JointSearch, SearchConfig, Trial
+from optimizers.joint import DEMOS, JointSearch, SearchConfig
 from optimizers.pools import Pool, build_pool
 from programs.demos import make_demos
 from programs.hypers import hypers_of, set_hypers
@@ -52,23 +44,6 @@ from programs.spec_to_code import SpecToCode
 
 DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
 POOL, SEARCH, TEST = "demo pool", "search", "test"
-
-
-@dataclass(frozen=True)
-class Data:
-    """The task sets of a job, cut to size and in the order in which they are run.
-
-    Attributes:
-        train: For demos; the first ``pool_tasks`` are run to bootstrap.
-        dev: For selection.
-        test: For the final table.
-        hashes: SHA-256 of each file, by its name in the configuration.
-    """
-
-    train: tuple[Task, ...]
-    dev: tuple[Task, ...]
-    test: tuple[Task, ...]
-    hashes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -90,21 +65,6 @@ class Outcome:
     artifact: Path
     seconds: float
     engine_seconds: float
-
-
-def load_data(config: RunConfig) -> Data:
-    """Read and cut the task sets.
-
-    Raises:
-        DatasetError: A file is missing or broken.
-    """
-    files = {name: environment.data_file(name) for name in _data_names(config)}
-    return Data(
-        train=_shuffled(load_tasks(files[config.train_data]), config.seed),
-        dev=_shuffled(load_tasks(files[config.dev_data]), config.seed)[: config.dev_tasks],
-        test=tuple(load_tasks(files[config.test_data]))[: config.test_tasks],
-        hashes={n: hashlib.sha256(f.read_bytes()).hexdigest() for n, f in files.items()},
-    )
 
 
 def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
@@ -147,7 +107,7 @@ def optimize(
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
-        artifact = _artifact(config, data, winner, search, (report, pool))
+        artifact = make_artifact(config, data, winner, search, report)
         saved = save_artifact(artifact, run.path / "best.json")
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
@@ -251,59 +211,6 @@ def _test(
     return tables
 
 
-def _artifact(
-    config: RunConfig,
-    data: Data,
-    winner: SpecToCode,
-    search: JointSearch,
-    evidence: tuple[Report, Pool],
-) -> Artifact:
-    report, pool = evidence
-    hypers, predictors = describe_program(winner)
-    test = next(r for r in report.results if r.name == WINNER)
-    return Artifact(
-        wire_version=WIRE_VERSION,
-        model=ModelRef(id=config.model, sha256=catalogue.get(config.model).sha256),
-        hypers=hypers,
-        predictors=predictors,
-        scores={
-            "dev": _measured_trial(config.dev_data, data, search.best),
-            "test": Measured(
-                data=config.test_data,
-                data_sha256=data.hashes[config.test_data],
-                passed=test.rate.passed,
-                total=test.rate.total,
-                low=test.rate.low,
-                high=test.rate.high,
-                tokens=test.usage.completion_tokens,
-            ),
-        },
-        provenance={
-            "seed": config.seed,
-            "config": config.model_dump(mode="json"),
-            "data_sha256": dict(data.hashes),
-            "pool_sha256": pool.content_hash,
-            "trials": len(search.trials),
-            "point": search.best.point,
-            "tokens_out": report.usage.completion_tokens,
-            "environment": environment.describe(),
-        },
-    )
-
-
-def _measured_trial(name: str, data: Data, trial: Trial) -> Measured:
-    rate = Rate.of(trial.passed, trial.tried)
-    return Measured(
-        data=name,
-        data_sha256=data.hashes[name],
-        passed=rate.passed,
-        total=rate.total,
-        low=rate.low,
-        high=rate.high,
-        tokens=trial.tokens,
-    )
-
-
 def _record_inputs(run: RunDirectory, config: RunConfig) -> None:
     run.write("config.json", config.model_dump_json(indent=2) + "\n")
     run.write("environment.json", canonical_json(environment.describe()) + "\n")
@@ -321,13 +228,3 @@ def _check_space(config: RunConfig, sandbox: Sandbox) -> None:
     if "temperature" not in config.space:
         msg = "the space must say which temperatures to try"
         raise ConfigError(msg)
-
-
-def _shuffled(tasks: Sequence[Task], seed: int) -> tuple[Task, ...]:
-    shuffled = list(tasks)
-    random.Random(f"{seed}/order").shuffle(shuffled)  # noqa: S311 (not a secret)
-    return tuple(shuffled)
-
-
-def _data_names(config: RunConfig) -> tuple[str, ...]:
-    return config.train_data, config.dev_data, config.test_data

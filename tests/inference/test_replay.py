@@ -1,0 +1,107 @@
+"""Answers are generated once, addressed by what the model receives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dspy
+import pytest
+
+from lift_sys.inference.replay import ReplayEngine, StoredCall
+from lift_sys.inference.scripted import ScriptedEngine
+from lift_sys.inference.usage import recording, stage
+
+
+class MemoryCalls:
+    def __init__(self) -> None:
+        self.entries: dict[str, StoredCall] = {}
+
+    def get(self, key: str) -> StoredCall | None:
+        return self.entries.get(key)
+
+    def put(self, entry: StoredCall) -> None:
+        self.entries[entry.key] = entry
+
+
+def endless() -> Iterator[str]:
+    number = 0
+    while True:
+        yield f"answer {number}"
+        number += 1
+
+
+@pytest.fixture
+def calls() -> MemoryCalls:
+    return MemoryCalls()
+
+
+def ask(engine: ScriptedEngine, calls: MemoryCalls, weights: str = "w", **config: Any) -> str:
+    replaying = ReplayEngine(engine, weights, calls)
+    lm = dspy.LM("local/x", engine=replaying, cache=False, num_retries=0)
+    text = config.pop("text", "hello")
+    answer: str = lm(text, **config)[0]
+    return answer
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    answers = endless()
+    return ScriptedEngine(lambda _: next(answers))
+
+
+SAMPLED = {"temperature": 0.7, "seed": 1, "max_tokens": 50}
+
+
+@pytest.mark.parametrize(
+    ("change", "generated"),
+    [
+        ({}, 1),
+        ({"seed": 2}, 2),
+        ({"temperature": 0.5}, 2),
+        ({"max_tokens": 51}, 2),
+        ({"text": "bye"}, 2),
+        ({"weights": "other"}, 2),
+    ],
+)
+def test_only_the_same_request_is_reused(
+    engine: ScriptedEngine, calls: MemoryCalls, change: dict[str, Any], generated: int
+) -> None:
+    first = ask(engine, calls, **SAMPLED)
+    second = ask(engine, calls, **{**SAMPLED, **change})
+
+    assert len(engine.requests) == generated
+    assert (first == second) == (generated == 1)
+
+
+def test_a_greedy_answer_does_not_depend_on_the_seed(
+    engine: ScriptedEngine, calls: MemoryCalls
+) -> None:
+    ask(engine, calls, temperature=0.0, seed=1)
+    ask(engine, calls, temperature=0.0, seed=2)
+
+    assert len(engine.requests) == 1
+
+
+def test_a_reused_call_is_recorded_with_what_it_cost(
+    engine: ScriptedEngine, calls: MemoryCalls
+) -> None:
+    with recording() as records:
+        for name in ("first", "second"):
+            with stage(name):
+                ask(engine, calls, **SAMPLED)
+    made, reused = records
+
+    assert (made.reused, reused.reused) == (False, True)
+    assert (made.stage, reused.stage) == ("first", "second")
+    assert made.key == reused.key != ""
+    assert made.completion_tokens == reused.completion_tokens == 2
+
+
+def test_a_truncated_answer_stays_truncated(calls: MemoryCalls) -> None:
+    engine = ScriptedEngine(["one two three four"], cut_at=2)
+    with recording() as records:
+        texts = [ask(engine, calls, **SAMPLED) for _ in range(2)]
+
+    assert [r.finish_reason for r in records] == ["length", "length"]
+    assert texts[0] == texts[1]
