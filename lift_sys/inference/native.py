@@ -48,6 +48,8 @@ another release's defaults cannot change answers."""
 CLOSE_SECONDS = 1.5
 """How long leaving the process waits for a running call to stop, in seconds."""
 
+_SURPRISE = "prefix cache held %d tokens where %d were planned; computing the prompt anew"
+
 logger = logging.getLogger(__name__)
 
 
@@ -107,15 +109,10 @@ class NativeServer:
             tokens = self._tokens(body)
             if len(tokens) >= self._context:
                 raise PromptTooLongError(_too_long(len(tokens), self._context))
-            plan = self._ledger.plan(tokens)
-            spent = self._cut(plan, tokens)
+            plan, spent = self._prepare(self._ledger.plan(tokens), tokens)
             answer = self._run(body, tokens, plan, stop)
             if answer.cached_tokens != plan.keep:
-                logger.warning(
-                    "prefix cache held %d tokens where %d were planned; computing the prompt anew",
-                    answer.cached_tokens,
-                    plan.keep,
-                )
+                logger.warning(_SURPRISE, answer.cached_tokens, plan.keep)
                 answer = self._run(body, tokens, Plan(plan.slot, 0), stop)
         return replace(answer, prompt_seconds=(answer.prompt_seconds or 0.0) + spent)
 
@@ -161,10 +158,15 @@ class NativeServer:
         tokens: list[int] = self._post("/tokenize", asked)["tokens"]
         return tokens
 
-    def _cut(self, plan: Plan, tokens: list[int]) -> float:
-        """Cut a slot's content to the planned length; return the seconds it took."""
+    def _prepare(self, plan: Plan, tokens: list[int]) -> tuple[Plan, float]:
+        """Cut a slot's content to the planned length.
+
+        Returns:
+            The plan to follow, which keeps nothing where the slot did not hold what was thought,
+            and the seconds it took.
+        """
         if plan.cut is None:
-            return 0.0
+            return plan, 0.0
         given = self._server.handle_completions(
             {
                 "prompt": [*tokens[: plan.keep], plan.cut],
@@ -175,7 +177,11 @@ class NativeServer:
             }
         )
         timings = given.get("timings", {})
-        return (float(timings.get("prompt_ms", 0)) + float(timings.get("predicted_ms", 0))) / 1e3
+        spent = (timings.get("prompt_ms", 0.0) + timings.get("predicted_ms", 0.0)) / 1e3
+        if timings.get("cache_n") != plan.keep:
+            logger.warning(_SURPRISE, timings.get("cache_n", 0), plan.keep)
+            plan = Plan(plan.slot, 0)
+        return plan, spent
 
     def _run(
         self, body: dict[str, Any], tokens: list[int], plan: Plan, stop: Callable[[], bool]
