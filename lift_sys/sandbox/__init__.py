@@ -6,7 +6,7 @@ from lift_sys.sandbox.asserts import ConvertedTest, convert_asserts
 from lift_sys.sandbox.base import Call, CallOutcome, Execution, Limits, Sandbox, Submission
 from lift_sys.sandbox.host import create_sandbox
 from lift_sys.sandbox.judge import judge, judge_test_code
-from lift_sys.sandbox.probe import ProbeReport, probe
+from lift_sys.sandbox.probe import ProbeReport, probe_backends
 
 __all__ = [
     "Call",
@@ -21,5 +21,5 @@ __all__ = [
     "create_sandbox",
     "judge",
     "judge_test_code",
-    "probe",
+    "probe_backends",
 ]

@@ -196,6 +196,9 @@ def _why_stopped(reply: Reply, limits: Limits, *, defined: bool) -> tuple[Status
     if reply.how == wire.OUTPUT_LIMIT:
         limit = f"{limits.output_bytes} bytes allowed (output_bytes)"
         return Status.UNSERIALISABLE, f"the results are larger than the {limit}"
+    if reply.how == wire.MEMORY_LIMIT:
+        limit = f"{limits.memory_bytes} bytes of memory allowed (memory_bytes)"
+        return Status.MEMORY, f"{what} held more than the {limit}"
     if reply.code >= 0:
         ending = f"{what} ended the process (exit status {reply.code}) instead of returning"
         return Status.PROTOCOL, ending

@@ -121,7 +121,7 @@ def macos_spec() -> WorkerSpec:
         msg = f"{_MACOS_TOOL} is missing"
         raise NotHereError(msg)
     return WorkerSpec(
-        layers=frozenset(("rlimits", "parent_death")),
+        layers=frozenset(("rlimits",)),
         prefix=(_MACOS_TOOL, "-p", macos_profile()),
     )
 
@@ -143,6 +143,7 @@ def macos_profile() -> str:
             f'(allow process-exec (literal "{_quoted(base_interpreter())}"))',
             "(allow process-fork)",
             "(allow signal (target same-sandbox))",
+            "(allow process-info* (target same-sandbox))",
             "(allow sysctl-read)",
         )
     )

@@ -50,7 +50,7 @@ def canaries(path, port, pid):
         os.kill(pid, 0)
         return True
     def memory():
-        return len(bytearray(1 << 31)) > 0
+        return len(bytes(1 << 31)) > 0
     def execute():
         os.execv("/bin/sh", ["sh", "-c", ":"])
         return True

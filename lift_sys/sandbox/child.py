@@ -12,15 +12,29 @@ import resource
 import select
 import signal
 import socket
+import sys
 import time
 from typing import NamedTuple
 
-from lift_sys.sandbox.wire import CALL_TIMEOUT, EXITED, FINISHED, OUTPUT_LIMIT, TOTAL_TIMEOUT
+from lift_sys.sandbox.macos import resident_bytes
+from lift_sys.sandbox.wire import (
+    CALL_TIMEOUT,
+    EXITED,
+    FINISHED,
+    MEMORY_LIMIT,
+    OUTPUT_LIMIT,
+    TOTAL_TIMEOUT,
+)
 
 FILE_BYTES, OPEN_FILES = 16 << 20, 64
 """Largest file a candidate may write, and its most open descriptors."""
 
+WATCHES_MEMORY = sys.platform == "darwin"
+"""Whether resident memory is looked at, because the system keeps no limit on address space."""
+
+_HOST_GONE = getattr(select, "POLLRDHUP", select.POLLHUP)
 _TICK = 0.01  # seconds between looks at a child that has not finished
+_MOST_CPU_SECONDS = 120
 _MUCH = 1 << 15  # bytes at one look after which the next is not left to the tick
 
 
@@ -53,7 +67,7 @@ class Child:
 
     def start(self, submission: bytes, caps: Caps, *, limited: bool) -> None:
         """Set the limits that come with the submission and hand it over."""
-        if limited:
+        if limited and hasattr(resource, "prlimit"):
             cpu = int(caps.total_seconds) + 2
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(self.pid, resource.RLIMIT_AS, (caps.memory_bytes,) * 2)
@@ -68,7 +82,7 @@ class Child:
         """Collect what the child writes until it is done or a limit is reached."""
         poll = select.poll()
         poll.register(self._sink, 0)  # only its closing wakes us: lines are read at each tick
-        poll.register(host, select.POLLRDHUP)
+        poll.register(host, _HOST_GONE)
         now = time.monotonic()
         total_deadline, call_deadline = now + caps.total_seconds, now + caps.call_seconds
         output, lines = bytearray(), 0
@@ -92,6 +106,8 @@ class Child:
             if now >= min(call_deadline, total_deadline):
                 how = CALL_TIMEOUT if call_deadline < total_deadline else TOTAL_TIMEOUT
                 return Ending(how, lines, bytes(output))
+            if WATCHES_MEMORY and resident_bytes(self.pid) > caps.memory_bytes:
+                return Ending(MEMORY_LIMIT, lines, bytes(output))
             poll.modify(self._sink, select.POLLIN if len(fresh) >= _MUCH else 0)
 
     def end(self, grace: float = 0.0) -> int:
@@ -124,14 +140,18 @@ class Child:
 
 def limit_resources() -> None:
     """Set the limits that are the same for every candidate; called in the child."""
-    for what, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
+    if not hasattr(resource, "prlimit"):  # else the zygote sets it, to fit the submission
+        resource.setrlimit(resource.RLIMIT_CPU, (_MOST_CPU_SECONDS, _MOST_CPU_SECONDS))
+    for name, most in (
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_FSIZE", FILE_BYTES),
+        ("RLIMIT_NOFILE", OPEN_FILES),
+        ("RLIMIT_MEMLOCK", 0),
+        ("RLIMIT_MSGQUEUE", 0),  # not on macOS
     ):
-        resource.setrlimit(what, (most, most))
+        what = getattr(resource, name, None)
+        if what is not None:
+            resource.setrlimit(what, (most, most))
 
 
 def _drain(descriptor: int, most: int) -> bytes:

@@ -30,6 +30,9 @@ MAX_DECIMAL_CHARS = 10_000
 _Keyed = TypeVar("_Keyed", dict[Any, Any], set[Any], frozenset[Any])
 
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
 class DecodeError(ValueError):
     """Something that no honest encoder sends, or a value beyond a cap."""
 
@@ -73,27 +76,28 @@ def decode(tagged: Tagged) -> Any:
 
 class _Decoder:
     def __init__(self) -> None:
-        self.left = MAX_ELEMENTS
+        self.left = 2 * MAX_ELEMENTS  # tags and the parts of scalars count here too
 
     def decode(self, tagged: Tagged, depth: int) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            msg = f"more than {MAX_ELEMENTS} values"
-            raise DecodeError(msg)
         kind = type(tagged)
-        if kind is str or kind is int or kind is float or kind is bool or tagged is None:
+        if kind in _PLAIN:
             return tagged
         if kind is not list or not tagged or type(tagged[0]) is not str:
             msg = "a value without a tag"
             raise DecodeError(msg)
-        if depth > MAX_DEPTH:
+        self.left -= len(tagged)
+        if self.left < 0:
+            msg = f"more than {MAX_ELEMENTS} values"
+            raise DecodeError(msg)
+        scalar = _SCALARS.get(tagged[0])
+        if scalar is not None:
+            return scalar(*tagged[1:])
+        if depth >= MAX_DEPTH:
             msg = f"nested deeper than {MAX_DEPTH}"
             raise DecodeError(msg)
-        tag = tagged[0]
-        if tag in _SCALARS:
-            return _SCALARS[tag](*tagged[1:])
-        items = [self.decode(item, depth + 1) for item in tagged[1:]]
-        return _container(tag, items)
+        decode = self.decode
+        items = [item if type(item) in _PLAIN else decode(item, depth + 1) for item in tagged[1:]]
+        return _container(tagged[0], items)
 
 
 def _container(tag: str, items: list[Any]) -> Any:

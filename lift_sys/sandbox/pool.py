@@ -22,6 +22,7 @@ MAX_SOURCE_CHARS = 1_000_000
 RECYCLE_AFTER = 5000
 """Candidates after which a worker is replaced by a fresh one."""
 
+_CLOSED = "the sandbox is closed"
 _log = logging.getLogger(__name__)
 
 
@@ -85,6 +86,8 @@ class PooledSandbox:
             SandboxError: The sandbox is closed, or two workers in a row were lost.
             ValueError: The arguments of a call are not the literal of a tuple.
         """
+        if self._closed.is_set():
+            raise SandboxError(_CLOSED)
         limits = limits or Limits()
         if len(submission.code) > MAX_SOURCE_CHARS:
             message = f"the source is longer than {MAX_SOURCE_CHARS} characters"
@@ -101,7 +104,7 @@ class PooledSandbox:
             return self._ask(request, submission, limits)
         except WorkerLostError as error:  # also one that left because its candidate was untidy
             if self._closed.is_set():
-                raise
+                raise SandboxError(_CLOSED) from error
             _log.info("%s; trying once more on a fresh worker", error)
             return self._ask(request, submission, limits, fresh=True)
 
@@ -126,17 +129,13 @@ class PooledSandbox:
         return read_answer(reply, submission, limits)
 
     def _new_worker(self) -> WorkerLike:
-        if self._closed.is_set():
-            msg = "the sandbox is closed"
-            raise SandboxError(msg)
         worker = self._start()
         with self._lock:
             if not self._closed.is_set():
                 self._live.add(worker)
                 return worker
         worker.close()
-        msg = "the sandbox was closed while a worker was starting"
-        raise SandboxError(msg)
+        raise SandboxError(_CLOSED)
 
     def _drop(self, worker: WorkerLike) -> None:
         with self._lock:

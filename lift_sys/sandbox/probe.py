@@ -75,7 +75,7 @@ class ProbeReport(Record):
         return lines
 
 
-def probe() -> ProbeReport:
+def probe_backends() -> ProbeReport:
     """Try every backend and report."""
     reports = []
     for backend in BACKENDS:

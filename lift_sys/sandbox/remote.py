@@ -93,7 +93,7 @@ class RemoteWorker:
             raise WorkerLostError(msg)
         how, code, _, size, seconds = wire.REPLY.unpack(message[: wire.REPLY.size])
         output = message[wire.REPLY.size :]
-        if size != len(output) or size > limits.output_bytes or how > wire.OUTPUT_LIMIT:
+        if size != len(output) or size > limits.output_bytes or how > wire.MEMORY_LIMIT:
             msg = "the remote sandbox broke the protocol"
             raise WorkerLostError(msg)
         self.served += 1

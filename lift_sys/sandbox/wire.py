@@ -18,5 +18,5 @@ HELLO = struct.Struct("!I")
 REPLY = struct.Struct("!BiIQd")
 """How it ended, exit code or minus a signal, complete lines, bytes, seconds."""
 
-FINISHED, EXITED, CALL_TIMEOUT, TOTAL_TIMEOUT, OUTPUT_LIMIT = range(5)
+FINISHED, EXITED, CALL_TIMEOUT, TOTAL_TIMEOUT, OUTPUT_LIMIT, MEMORY_LIMIT = range(6)
 """How a candidate ended: every call answered, ended by itself, or stopped at a limit."""

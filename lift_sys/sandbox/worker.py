@@ -144,7 +144,7 @@ class Worker:
             self._socket.settimeout(limits.total_seconds + _GRACE_SECONDS)
             self._socket.sendall(request + submission)
             how, code, _, size, seconds = wire.REPLY.unpack(self._receive(wire.REPLY.size))
-            if size > limits.output_bytes or how > wire.OUTPUT_LIMIT:
+            if size > limits.output_bytes or how > wire.MEMORY_LIMIT:
                 msg = "a sandbox worker broke the protocol"
                 raise WorkerLostError(msg)
             output = self._receive(size)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lift_sys.sandbox.child import Child
 
-SIBLINGS = ("wire", "syscalls", "confine", "tagged", "candidate", "child")
+SIBLINGS = ("wire", "syscalls", "confine", "macos", "tagged", "candidate", "child")
 """Modules beside this one that a worker needs; they and this file are all it needs."""
 
 PRELOADED = """

@@ -224,7 +224,7 @@ def _bubblewrap() -> str:
 def main() -> int:
     """Write the table; fail if a control did not succeed."""
     sys.path.insert(0, str(REPOSITORY))
-    from tests.attacks.attack_suite import load_attacks
+    from tests.attacks.attack_controls import load_attacks
 
     runs = run_everything()
     text = PAGE.read_text(encoding="utf-8")
