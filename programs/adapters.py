@@ -23,7 +23,7 @@ from lift_sys.ir.schema import wire_schema
 
 Messages = list[dict[str, Any]]
 
-_FENCE = re.compile(r"```[ \t]*(?:python|py|Python)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:^```|\Z)", re.DOTALL | re.MULTILINE)
 
 
 class _Layout(dspy.ChatAdapter):
