@@ -7,6 +7,7 @@ program turns into a failed attempt; a failing backend raises ``ProviderError`` 
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -227,7 +228,8 @@ def _is_example(node: ast.stmt) -> bool:
 
 def _source(code: str, node: ast.stmt) -> str:
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-    return "\n".join(code.splitlines()[first - 1 : node.end_lineno])
+    lines = re.split(r"\r\n?|\n", code)  # splitlines() also splits at characters inside literals
+    return "\n".join(lines[first - 1 : node.end_lineno])
 
 
 def _to_ir(answer: dspy.Prediction, name: str, stage: str) -> SpecIR:
