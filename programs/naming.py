@@ -6,13 +6,15 @@ import keyword
 import re
 
 _NAMED = re.compile(
-    r"\b(?:named|called|function)\s+[`'\"]?([A-Za-z_]\w*)[`'\"]?\s*(?=\(|[`'\"]|[,.:]|$)"
+    r"\b(?:named|called|function(?:\s+(?:named|called))?)\s+"
+    r"[`'\"]?([A-Za-z_]\w*)[`'\"]?\s*(?=\(|[`'\"]|[,.:]|$)",
+    re.ASCII,
 )
-_CALLED = re.compile(r"`?\b([A-Za-z_]\w*)\([^()]*\)`?\s*(?:==|->|returns|=>)")
+_CALLED = re.compile(r"`?\b([A-Za-z_]\w*)\([^()]*\)`?\s*(?:==|->|returns|=>)", re.ASCII)
 _STOP = frozenset(
-    "a an and as at be by can create define for from function give given gives in into is it its "
-    "me of on or please program python returns return should takes take taking tells tell that "
-    "the this to using want which with write you".split()
+    "a an and as at be by called can create define for from function give given gives in into is "
+    "it its me named of on or please program python returns return should takes take taking tells "
+    "tell that the this to using want which with write you".split()
 )
 _WORDS_IN_NAME = 3
 
