@@ -79,7 +79,8 @@ class Progress:
     def row(self, row: Row, reused: bool) -> None:
         """Count an executed or reused task."""
         self._done += 1
-        self._label = row.label
+        same = row.label == self._phase
+        self._label = self._phase if same else f"{self._phase}, {row.label}"
         self._tokens += row.usage.completion_tokens
         if not reused:
             self.engine_seconds += sum(c.seconds for c in row.calls if not c.reused)
@@ -99,7 +100,7 @@ class Progress:
     def _show(self) -> None:
         planned = self._planned.get(self._phase, 0)
         text = (
-            f"{self._phase}: {self._label} {self._done}/{max(planned, self._done)} tasks, "
+            f"{self._label} {self._done}/{max(planned, self._done)} tasks, "
             f"{self._tokens:,} tokens, about {self._left() / 60:.0f} min left"
         )
         if self._status:

@@ -185,9 +185,15 @@ def _search(
 
 
 def _first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:
-    """Return the first choice of everything, then the last one of everything."""
+    """Return the configured first points, completed and kept inside the space."""
     space = {DEMOS: pool.names, **config.space}
-    return tuple({path: choices[i] for path, choices in space.items()} for i in (0, -1))
+    return tuple(
+        {
+            path: point[path] if point.get(path) in choices else choices[0]
+            for path, choices in space.items()
+        }
+        for point in config.first_points
+    )
 
 
 def _test(
