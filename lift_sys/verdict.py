@@ -79,13 +79,11 @@ class Score(Record):
     Attributes:
         value: In [0, 1].
         passed: Whether every hidden case passed.
-        status: The verdict's status.
+        status: The verdict's status; ``None`` where there was no code to run.
         feedback: What went wrong, in words a reflective optimizer can use.
-        parts: Named components, each in [0, 1].
     """
 
     value: float
     passed: bool
-    status: Status
+    status: Status | None
     feedback: str
-    parts: dict[str, float] = {}

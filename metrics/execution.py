@@ -33,9 +33,7 @@ def score_code(
     """
     if code is None:
         reason = failure or "the program gave no code"
-        return Score(
-            value=0.0, passed=False, status=Status.PROTOCOL, feedback=f"No code: {reason}."
-        )
+        return Score(value=0.0, passed=False, status=None, feedback=f"No code: {reason}.")
     verdict = judge(sandbox, code, task.entry_point, task.hidden, limits)
     return Score(
         value=verdict.fraction,
