@@ -61,4 +61,7 @@ def _case_text(task: Task, result: CaseResult) -> str:
     case = task.hidden[result.index]
     wanted = f"raise {case.raises}" if case.raises else f"give {case.expected}"
     got = result.actual if result.actual is not None else result.message or str(result.status)
+    if case.args_after is not None:
+        wanted += f" and leave the arguments as {case.args_after}"
+        got += f" ({result.message})"
     return f"{task.entry_point}{case.args} should {wanted} but gave {got}."
