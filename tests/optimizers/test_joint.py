@@ -1,0 +1,261 @@
+"""The joint search: repeatable, resumable at every task, and right about what it gives up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dspy
+import optuna
+import pytest
+from optuna.storages.journal import JournalFileBackend
+
+from lift_sys.inference.usage import CallRecord, note
+from lift_sys.record import canonical_json
+from lift_sys.tasks import Task
+from lift_sys.verdict import Score, Status
+from optimizers.evaluate import Evaluator, Row
+from optimizers.joint import TOKEN_WEIGHT, JointSearch, SearchConfig, Trial
+from optimizers.pools import DemoSet, Pool
+from programs.hypers import Hyper, hypers_of, set_hypers
+
+TASKS = tuple(
+    Task(id=f"t{n}", spec=f"s{n}", entry_point="f", category="c", split="dev", source="", hidden=())
+    for n in range(4)
+)
+EXAMPLES = [dspy.Example(task=task) for task in TASKS]
+POOL = Pool(
+    sets=(
+        DemoSet(name="none", tasks=(), demos={}),
+        DemoSet(name="gold", tasks=("x",), demos={"write": ({"spec": "s", "code": "c"},)}),
+    )
+)
+SPACE = {"mode": ("a", "b", "c"), "temperature": (0.0, 0.7), "n": (1, 2, 3)}
+CONFIG = SearchConfig(
+    space=SPACE,
+    needs={"n": ("temperature", (0.7,))},
+    first_points=(
+        {"demos": "none", "mode": "a", "temperature": 0.0, "n": 1},
+        {"demos": "gold", "mode": "c", "temperature": 0.7, "n": 3},
+    ),
+    trials=9,
+    tokens=10**9,
+    seed=5,
+)
+
+
+def outcome(table: int, point: str, spec: str) -> tuple[bool, int]:
+    """Return whether a point passes a task, and its tokens: fixed, and different per table."""
+    value = hashlib.sha256(f"{table}/{point}/{spec}".encode()).digest()
+    return value[0] < 150, 1 + value[1]
+
+
+class Fake(dspy.Module):
+    """Answers with its own point, without a model."""
+
+    def __init__(self, table: int) -> None:
+        super().__init__()
+        self.table = table
+        self.write = dspy.Predict("spec -> code")
+        self.mode = Hyper("mode", "a", "b", "c")
+        self.temperature = Hyper("temperature", 0.0, 0.7)
+        self.n = Hyper("n", 1, 2, 3)
+
+    def forward(self, spec: str, **_: Any) -> dspy.Prediction:
+        values = {path: hyper.value for path, hyper in hypers_of(self).items()}
+        point = canonical_json(values | {"demos": "gold" if self.write.demos else "none"})
+        tokens = outcome(self.table, point, spec)[1]
+        note(CallRecord(model="m", prompt_tokens=1, completion_tokens=tokens, seconds=0.0))
+        return dspy.Prediction(code=point, ir=None, failure=None, attempts=())
+
+
+class InterruptionError(Exception):
+    """Stands for kill -9 in the middle of a task."""
+
+
+@dataclass
+class Job:
+    """One search that can be run again on what it left behind.
+
+    Attributes:
+        table: Which outcomes.
+        storage: Optuna's, made anew for each run.
+        rows: What was paid for.
+        executed: Tasks executed.
+        stop_at: Execution at which it is interrupted, from 1; 0 for never.
+    """
+
+    table: int
+    storage: Callable[[], optuna.storages.BaseStorage | None]
+    rows: dict[str, Row] = field(default_factory=dict)
+    executed: int = 0
+    stop_at: int = 0
+
+    def get(self, key: str) -> Row | None:
+        return self.rows.get(key)
+
+    def put(self, row: Row) -> None:
+        self.rows[row.key] = row
+
+    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
+        self.executed += 1
+        if self.executed == self.stop_at:
+            raise InterruptionError
+        passed = outcome(self.table, str(code), task.spec)[0]
+        status = Status.PASSED if passed else Status.WRONG_ANSWER
+        return Score(value=float(passed), passed=passed, status=status, feedback="")
+
+    def run(
+        self, config: SearchConfig = CONFIG, on_trial: Callable[[Trial], None] | None = None
+    ) -> tuple[JointSearch, Mapping[str, Any]]:
+        study = optuna.create_study(
+            study_name="s", storage=self.storage(), direction="maximize", load_if_exists=True
+        )
+        no_model: Any = None
+        evaluator = Evaluator(lambda: no_model, "m", self.score, self)
+        search = JointSearch(config, POOL, evaluator, study, set_hypers, on_trial)
+        winner = search.compile(Fake(self.table), valset=EXAMPLES)
+        return search, winner.dump_state()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def in_memory() -> None:
+    return None
+
+
+def full_value(trial: Trial, table: int) -> float:
+    """Return what a trial would be worth if every task were run."""
+    results = [outcome(table, canonical_json(trial.point), task.spec) for task in TASKS]
+    passed, tokens = sum(ok for ok, _ in results), sum(t for _, t in results)
+    return passed / len(TASKS) - TOKEN_WEIGHT * tokens / len(TASKS)
+
+
+def test_the_same_seed_makes_the_same_trials_and_another_does_not() -> None:
+    first, again = Job(0, in_memory).run(), Job(0, in_memory).run()
+    assert first[0].trials == again[0].trials
+    assert first[1] == again[1]
+    other, _ = Job(0, in_memory).run(replace(CONFIG, seed=6))
+    assert [t.point for t in other.trials] != [t.point for t in first[0].trials]
+
+
+def test_first_points_come_first_and_every_trial_is_told() -> None:
+    told: list[Trial] = []
+    search, _ = Job(0, in_memory).run(on_trial=told.append)
+    assert [t.point for t in search.trials[:2]] == list(CONFIG.first_points)
+    assert told == search.trials
+    assert [t.number for t in told] == list(range(CONFIG.trials))
+
+
+def test_an_unneeded_hyper_keeps_its_first_choice() -> None:
+    search, _ = Job(0, in_memory).run(replace(CONFIG, trials=25))
+    greedy = [t.point["n"] for t in search.trials if t.point["temperature"] == 0.0]
+    sampled = [t.point["n"] for t in search.trials if t.point["temperature"] == 0.7]
+    assert set(greedy) == {1}
+    assert len(set(sampled)) > 1
+
+
+def test_the_winner_is_a_copy_with_the_best_point() -> None:
+    study = optuna.create_study(direction="maximize")
+    job, student, no_model = Job(3, in_memory), Fake(3), None
+    evaluator = Evaluator(lambda: no_model, "m", job.score, job)
+    search = JointSearch(CONFIG, POOL, evaluator, study, set_hypers)
+    before = student.dump_state()
+    winner = search.compile(student, valset=EXAMPLES)
+    assert student.dump_state() == before
+    point = search.best.point
+    assert {k: h.value for k, h in hypers_of(winner).items()} | {"demos": point["demos"]} == point
+    assert bool(winner.write.demos) == (point["demos"] == "gold")
+
+
+def test_giving_up_never_changes_the_winner() -> None:
+    given_up = 0
+    for table in range(25):
+        search, _ = Job(table, in_memory).run(replace(CONFIG, seed=table))
+        values = [full_value(trial, table) for trial in search.trials]
+        assert search.best.number == values.index(max(values))
+        for trial, value in zip(search.trials, values, strict=True):
+            assert trial.complete == (trial.tried == len(TASKS))
+            if not trial.complete:
+                given_up += 1
+                assert value < max(values[: trial.number])
+    assert given_up > 20
+
+
+def test_the_token_limit_stops_new_trials() -> None:
+    free, _ = Job(1, in_memory).run()
+    spent = [t.tokens for t in free.trials]
+    limited, _ = Job(1, in_memory).run(replace(CONFIG, tokens=spent[0] + spent[1] + 1))
+    assert limited.trials == free.trials[:3]
+    exact, _ = Job(1, in_memory).run(replace(CONFIG, tokens=spent[0]))
+    assert exact.trials == free.trials[:1]
+    one, _ = Job(1, in_memory).run(replace(CONFIG, tokens=1))
+    assert one.best == free.trials[0]
+
+
+def journal(path: Path) -> Callable[[], optuna.storages.BaseStorage]:
+    return lambda: optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+
+
+def test_interrupted_at_any_task_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
+    whole = Job(2, journal(tmp_path / "whole"))
+    short = replace(CONFIG, trials=6)
+    expected, winner = whole.run(short)
+    assert any(not t.complete for t in expected.trials)
+    for stop in range(1, whole.executed + 1):
+        job = Job(2, journal(tmp_path / str(stop)), stop_at=stop)
+        with pytest.raises(InterruptionError):
+            job.run(short)
+        search, state = job.run(short)
+        assert search.trials == expected.trials, f"interrupted at execution {stop}"
+        assert state == winner
+        assert job.executed == whole.executed + 1, "a task was paid for twice"
+
+
+def test_interrupted_at_every_task_in_turn_it_still_ends_the_same(tmp_path: Path) -> None:
+    expected, winner = Job(4, in_memory).run()
+    job = Job(4, journal(tmp_path / "journal"))
+    for stop in range(1, 200, 2):
+        job.stop_at = stop
+        try:
+            search, state = job.run()
+        except InterruptionError:
+            job.executed = stop
+            continue
+        assert search.trials == expected.trials
+        assert state == winner
+        break
+    else:
+        pytest.fail("it never ended")
+
+
+def test_interrupted_after_a_trial_was_told_it_goes_on(tmp_path: Path) -> None:
+    expected, _ = Job(2, in_memory).run()
+
+    def stop(trial: Trial) -> None:
+        if trial.number == 4:
+            raise InterruptionError
+
+    job = Job(2, journal(tmp_path / "journal"))
+    with pytest.raises(InterruptionError):
+        job.run(on_trial=stop)
+    executed = job.executed
+    told: list[Trial] = []
+    search, _ = job.run(on_trial=told.append)
+    assert search.trials == told == expected.trials
+    assert job.executed > executed
+
+
+def test_a_finished_search_runs_nothing_again(tmp_path: Path) -> None:
+    job = Job(2, journal(tmp_path / "journal"))
+    first, _ = job.run()
+    executed = job.executed
+    again, _ = job.run()
+    assert again.trials == first.trials
+    assert job.executed == executed

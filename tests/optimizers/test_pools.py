@@ -1,0 +1,136 @@
+"""Pools: which tasks become demos, in an order that only seed and content decide."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import dspy
+import pytest
+
+from lift_sys.ir.models import FunctionSignature, Intent, SpecIR
+from lift_sys.tasks import Task
+from lift_sys.verdict import Score, Status
+from optimizers.evaluate import Row
+from optimizers.pools import DemoSet, Pool, build_pool
+
+
+def ir(name: str) -> SpecIR:
+    return SpecIR(intent=Intent(summary=name), signature=FunctionSignature(name="f"))
+
+
+def task(number: int, *, gold: bool = True) -> Task:
+    return Task(
+        id=f"t{number}",
+        spec="s",
+        entry_point="f",
+        category=f"c{number % 3}",
+        split="train",
+        source="test",
+        hidden=(),
+        reference_code=f"gold code {number}",
+        gold_ir=ir(f"gold {number}") if gold else None,
+    )
+
+
+def row(number: int, *, passed: bool = True, **changes: Any) -> Row:
+    status = Status.PASSED if passed else Status.WRONG_ANSWER
+    fields: dict[str, Any] = {
+        "key": str(number),
+        "label": "pool",
+        "task_id": f"t{number}",
+        "category": "c",
+        "score": Score(value=float(passed), passed=passed, status=status, feedback=""),
+        "code": f"own code {number}",
+        "ir": ir(f"own {number}"),
+        "failure": None,
+        "attempts": 1,
+        "calls": (),
+        "seconds": 0.0,
+        "trace": (),
+    }
+    return Row.model_validate(fields | changes)
+
+
+def make(task: Task, ir: SpecIR, code: str) -> dict[str, dict[str, Any]]:
+    return {"a.predict": {"ir": ir.intent.summary, "task": task.id}, "b.predict": {"code": code}}
+
+
+TASKS = [task(n) for n in range(9)]
+ROWS = [row(n) for n in range(9)]
+
+
+def pool(tasks: list[Task], rows: list[Row], *, size: int = 2, seed: int = 0) -> Pool:
+    return build_pool(tasks, rows, make, size=size, seed=seed)
+
+
+def test_the_sets_of_a_pool() -> None:
+    built = pool(TASKS, ROWS)
+    assert built.names == ("none", "gold-2", "bootstrapped-2")
+    assert built["none"].demos == {}
+    for name, word in (("gold-2", "gold"), ("bootstrapped-2", "own")):
+        chosen = built[name]
+        assert len(chosen.tasks) == len(set(chosen.tasks)) == 2
+        assert [d["task"] for d in chosen.demos["a.predict"]] == list(chosen.tasks)
+        numbers = [t.removeprefix("t") for t in chosen.tasks]
+        assert [d["ir"] for d in chosen.demos["a.predict"]] == [f"{word} {n}" for n in numbers]
+        assert [d["code"] for d in chosen.demos["b.predict"]] == [
+            f"{word} code {n}" for n in numbers
+        ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_only_content_and_seed_decide(seed: int) -> None:
+    built = pool(TASKS, ROWS, seed=seed)
+    tasks, rows = TASKS.copy(), ROWS.copy()
+    random.Random(seed).shuffle(tasks)  # noqa: S311 (not a secret)
+    random.Random(seed + 1).shuffle(rows)  # noqa: S311 (likewise)
+    assert pool(tasks, rows, seed=seed).content_hash == built.content_hash
+    assert Pool.model_validate_json(built.model_dump_json()).content_hash == built.content_hash
+
+
+def test_seeds_choose_differently() -> None:
+    assert len({pool(TASKS, ROWS, seed=seed)["gold-2"].tasks for seed in range(20)}) > 3
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_demos_are_of_different_categories_first(seed: int) -> None:
+    for name in ("gold-5", "bootstrapped-5"):
+        shown = pool(TASKS, ROWS, size=5, seed=seed)[name].tasks
+        categories = [int(t.removeprefix("t")) % 3 for t in shown]
+        assert set(categories[:3]) == {0, 1, 2}
+        assert len(set(shown)) == 5
+
+
+@pytest.mark.parametrize(
+    ("tasks", "rows", "names"),
+    [
+        (TASKS, [], ("none", "gold-2")),
+        (TASKS[:1], [], ("none",)),
+        (TASKS, [row(0, passed=False), row(1)], ("none", "gold-2")),
+        ([task(n, gold=False) for n in range(3)], ROWS[:3], ("none", "bootstrapped-2")),
+        (TASKS, [row(0, ir=None), row(1, code=None), row(2)], ("none", "gold-2")),
+        (TASKS, [row(0), row(1)], ("none", "gold-2", "bootstrapped-2")),
+    ],
+)
+def test_a_set_that_cannot_be_filled_is_left_out(
+    tasks: list[Task], rows: list[Row], names: tuple[str, ...]
+) -> None:
+    assert pool(tasks, rows).names == names
+
+
+class Two(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = dspy.Predict("x -> y")
+        self.b = dspy.Predict("x -> y")
+
+
+def test_a_set_replaces_every_demo_and_shares_none() -> None:
+    program = Two()
+    program.a.demos, program.b.demos = [{"x": "old"}], [{"x": "old"}]
+    demos = DemoSet(name="s", tasks=("t",), demos={"a": ({"x": "new", "y": "1"},)})
+    demos.apply(program)
+    assert (program.a.demos, program.b.demos) == ([{"x": "new", "y": "1"}], [])
+    program.a.demos[0]["x"] = "changed"
+    assert demos.demos["a"][0]["x"] == "new"
