@@ -56,6 +56,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], says: str) -> None:
         {"trials": 1},
         {"search_tokens": 1},
         {"space": {"n": (1,)}},
+        {"first_points": ()},
     ],
     ids=lambda change: next(iter(change)),
 )
