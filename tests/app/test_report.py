@@ -1,0 +1,132 @@
+"""The final table says what the rows say, with intervals, pairs and the tokens of both sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lift_sys.app.report import Report, build_report, markdown, summarise
+from lift_sys.inference.usage import CallRecord
+from lift_sys.verdict import Score, Status
+from metrics.stats import Rate
+from optimizers.evaluate import Row
+
+
+def call(key: str = "", *, tokens: int = 10, seconds: float = 2.0) -> CallRecord:
+    return CallRecord(
+        model="m",
+        prompt_tokens=100,
+        cached_tokens=25,
+        completion_tokens=tokens,
+        seconds=seconds,
+        key=key,
+    )
+
+
+def row(number: int, *, passed: bool, **changes: Any) -> Row:
+    status = Status.PASSED if passed else Status.TIMEOUT
+    fields: dict[str, Any] = {
+        "key": f"row-{number}",
+        "label": "x",
+        "task_id": f"t{number}",
+        "category": "even" if number % 2 == 0 else "odd",
+        "score": Score(value=float(passed), passed=passed, status=status, feedback=""),
+        "code": "c",
+        "ir": None,
+        "failure": None,
+        "attempts": 1,
+        "calls": (call(),),
+        "seconds": 2.5,
+        "trace": (),
+    }
+    return Row.model_validate(fields | changes)
+
+
+def rows(passed: str, prefix: str = "", **changes: Any) -> list[Row]:
+    return [row(i, passed=p == "1", key=f"{prefix}{i}", **changes) for i, p in enumerate(passed)]
+
+
+def test_the_figures_of_one_program() -> None:
+    some = [*rows("110"), row(3, passed=False, failure="code: truncated at 512 tokens")]
+    found = summarise("direct", some)
+    assert found.rate == Rate.of(2, 4)
+    assert found.outcomes == {"t0": True, "t1": True, "t2": False, "t3": False}
+    assert found.by_category == {"even": Rate.of(1, 2), "odd": Rate.of(1, 2)}
+    assert found.failures == {"t2": "timeout", "t3": "code: truncated at 512 tokens"}
+    assert (found.usage.calls, found.usage.completion_tokens, found.seconds) == (4, 40, 10.0)
+
+
+FIRST = rows("000000000", "a", calls=(call(tokens=1000),))
+SECOND = rows("111111000", "b")
+THIRD = rows("011111000", "c")
+
+
+def make_report() -> Report:
+    tables = {"direct": FIRST, "zero-shot IR": SECOND, "winner": THIRD}
+    return build_report("phase3", tables, [*FIRST, *SECOND, *THIRD])
+
+
+def test_every_later_program_is_compared_with_every_earlier_one() -> None:
+    pairs = make_report().comparisons
+    assert [(p.first, p.second) for p in pairs] == [
+        ("direct", "zero-shot IR"),
+        ("direct", "winner"),
+        ("zero-shot IR", "winner"),
+    ]
+    assert [(p.first_tokens, p.second_tokens) for p in pairs] == [(9000, 90), (9000, 90), (90, 90)]
+    assert [p.comparison.verdict for p in pairs] == ["better"] + [
+        "not enough evidence of a difference"
+    ] * 2
+
+
+def test_the_table_as_markdown() -> None:
+    text = markdown(make_report())
+    for line in (
+        "### phase3: 9 tasks",
+        "| direct | 0/9 (0.0 %, 95 % CI 0–30 %) | 9,000 | 900 (225) | 22 |",
+        "| zero-shot IR | 6/9 (66.7 %, 95 % CI 35–88 %) | 90 | 900 (225) | 22 |",
+        "| category | direct | zero-shot IR | winner |",
+        "| even | 0/5 (0%–43%) | 3/5 (23%–88%) | 2/5 (12%–77%) |",
+        "- zero-shot IR against direct: 6 tasks gained, 0 lost, exact McNemar p = 0.031, "
+        "90 against 9,000 tokens out: better.",
+        "- winner against direct: 5 tasks gained, 0 lost, exact McNemar p = 0.062, "
+        "90 against 9,000 tokens out: not enough evidence of a difference.",
+    ):
+        assert line in text.splitlines()
+    assert "9 tasks show a difference (p ≤ 0.05) only from 6 one-sided flips on" in text
+
+
+def test_answers_that_rows_share_are_generated_once() -> None:
+    shared, other = call("k1"), call("k2", seconds=3.0)
+    every = [
+        row(0, passed=True, key="a", calls=(shared, other), seconds=5.5),
+        row(1, passed=True, key="b", calls=(shared,), seconds=2.5),
+        row(2, passed=True, key="c", calls=(call(), call()), seconds=4.0),
+    ]
+    report = build_report("d", {"p": every}, every)
+    assert report.results[0].usage.calls == 5
+    assert (report.usage.calls, report.usage.seconds) == (4, 9.0)
+    assert report.overhead_seconds == pytest.approx(1.0)
+    assert report.share_outside_model == pytest.approx(0.1)
+    assert "4 answers generated, 40 tokens out, 400 in (25% from the prefix cache)" in markdown(
+        report
+    )
+
+
+def test_a_run_without_calls_has_no_share() -> None:
+    nothing = build_report("d", {"p": [row(0, passed=False, calls=(), seconds=0.0)]}, [])
+    assert nothing.share_outside_model == 0.0
+    assert "0 answers generated" in markdown(nothing)
+
+
+def test_programs_on_different_tasks_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="same tasks"):
+        build_report("d", {"a": rows("11"), "b": rows("111")}, [])
+
+
+def test_json_loses_nothing() -> None:
+    report = make_report()
+    back = Report.model_validate_json(report.model_dump_json())
+    assert back == report
+    assert markdown(back) == markdown(report)
