@@ -1,6 +1,6 @@
 """An app that imports a compiled program: three lines do it.
 
-    python examples/write_function.py best.json "Return the largest of three numbers"
+Usage: ``python examples/write_function.py best.json "Return the largest of three numbers"``
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""lift-sys: from a spec in plain language to a typed IR to a Python function, and a search for
-the program that does it best.
+"""From a spec to a typed IR to a Python function, and a search for the program that does it best.
 
 The public API is what ``__all__`` names. Names are imported when they are first used, so that
 ``import lift_sys`` is quick.

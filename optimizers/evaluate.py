@@ -93,7 +93,7 @@ class Evaluator:
 
     Args:
         lm: Gives the language model every stage uses; asked only when a task must be executed.
-        model_key: What identifies its weights, e.g. their SHA-256.
+        identity: What else decides an outcome: the model's weights and the code that runs.
         score: The metric.
         rows: Where rows are kept.
         on_row: Called with each row and whether it was reused.
@@ -102,13 +102,13 @@ class Evaluator:
     def __init__(
         self,
         lm: Callable[[], dspy.LM],
-        model_key: str,
+        identity: str,
         score: Scorer,
         rows: Rows,
         on_row: Callable[[Row, bool], None] | None = None,
     ) -> None:
         self._lm = lm
-        self._model_key = model_key
+        self._identity = identity
         self._score = score
         self._rows = rows
         self._on_row = on_row
@@ -123,7 +123,7 @@ class Evaluator:
         """
         program_hash = digest(program.dump_state())
         for task in tasks:
-            key = row_key(program_hash, self._model_key, task, rollout)
+            key = row_key(program_hash, self._identity, task, rollout)
             row = self._rows.get(key)
             reused = row is not None
             if row is None:
@@ -164,9 +164,9 @@ class Evaluator:
         )
 
 
-def row_key(program_hash: str, model_key: str, task: Task, rollout: int) -> str:
+def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:
     """Return the content address of an executed task."""
-    return digest([program_hash, model_key, task.content_hash, rollout])
+    return digest([program_hash, identity, task.content_hash, rollout])
 
 
 def _steps(program: dspy.Module, trace: list[Any]) -> tuple[Step, ...]:

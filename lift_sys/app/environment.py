@@ -5,6 +5,7 @@ Owns every read of ``os.environ`` and every default path.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import logging
 import os
@@ -54,6 +55,21 @@ def data_file(name: str) -> Path:
     return path
 
 
+def source_digest() -> str:
+    """Return the SHA-256 of the code that decides what an executed task gives.
+
+    Rows carry it in their address, so that a changed program, metric or sandbox is run again. The
+    app and the optimizers are left out: they decide what is run, not what comes of it.
+    """
+    root = Path(lift_sys.__file__).parent.parent
+    parts = ("programs", "metrics", "lift_sys/ir", "lift_sys/inference", "lift_sys/sandbox")
+    files = sorted(path for part in parts for path in (root / part).rglob("*.py"))
+    whole = hashlib.sha256()
+    for path in files:
+        whole.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return whole.hexdigest()
+
+
 def describe() -> dict[str, str]:
     """Return versions and machine, for a run's record."""
     versions = {name: importlib.metadata.version(name) for name in _REPORTED}
@@ -63,5 +79,6 @@ def describe() -> dict[str, str]:
         "machine": platform.machine(),
         "cpus": str(os.cpu_count()),
         "implementation": sys.implementation.name,
+        "source": source_digest(),
         **versions,
     }

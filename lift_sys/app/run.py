@@ -131,7 +131,7 @@ def make_evaluator(
     def score(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)
 
-    return Evaluator(lm, info.sha256, score, rows, on_row)
+    return Evaluator(lm, info.sha256 + environment.source_digest(), score, rows, on_row)
 
 
 def _build_pool(
