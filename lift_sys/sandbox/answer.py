@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from lift_sys.literals import parse_literal
 from lift_sys.sandbox import wire
 from lift_sys.sandbox.base import CallOutcome, Execution, Limits, Submission
 from lift_sys.sandbox.codec import DecodeError, decode, is_finite_seconds, parse_line
@@ -26,11 +25,7 @@ _DEFINITION = {
 
 
 def read_answer(reply: Reply, submission: Submission, limits: Limits) -> Execution:
-    """Return what a reply says of a submission.
-
-    Raises:
-        ValueError: The *submission* is at fault: its arguments are not the literal of a tuple.
-    """
+    """Return what a reply says of a submission."""
     lines = reply.output.split(b"\n")[:-1]  # what follows the last newline is an unfinished line
     try:
         return _read(lines, reply, submission, limits)
@@ -132,7 +127,6 @@ def _outcome(index: int, line: list[Any], submission: Submission) -> CallOutcome
                 seconds=_seconds(seconds),
             )
         case ["args", str(message)]:
-            _blame_arguments(index, call.args)
             return CallOutcome(
                 status=Status.EXCEPTION,
                 message=f"the arguments could not be built: {_cut(message)}",
@@ -140,13 +134,6 @@ def _outcome(index: int, line: list[Any], submission: Submission) -> CallOutcome
             )
     msg = "a line of unknown form"
     raise DecodeError(msg)
-
-
-def _blame_arguments(index: int, text: str) -> None:
-    """Raise if the host finds for itself that the arguments are no tuple."""
-    if not isinstance(parse_literal(text), tuple):
-        msg = f"call {index}: {text[:80]!r} is not the literal of a tuple"
-        raise ValueError(msg)  # noqa: TRY004  # one type for both faults of the text
 
 
 def _after(field: object) -> Any:

@@ -4,6 +4,10 @@ Owns the life of one candidate. Everything here runs in the candidate's own proc
 taken over by it; the host therefore believes none of it beyond "the candidate says it returned
 this". Standard library only: this module is loaded inside the sandbox.
 
+A submission is marshalled (the host is believed here): ``(code, entry point, parameters, calls)``
+with ``(arguments, predicates, observe)`` per call, the arguments as marshalled bytes or, where
+they hold what marshal does not know, as literal text.
+
 Lines are JSON arrays. The first tells how the definition went: ``["def", "ok"]``,
 ``["def", "syntax" | "missing" | "memory", message]`` or ``["def", "raised", type, message,
 bases]``. Then one line per call ``k``: ``["ret", k, value, after, predicates, seconds]``,
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import builtins
 import datetime
-import json
+import marshal
 import os
 import sys
 import time
@@ -45,23 +49,20 @@ _BUILTIN_EXCEPTIONS = frozenset(
     if isinstance(kind, type) and issubclass(kind, BaseException)
 )
 # Kept from before the candidate runs, so that a careless candidate does not break its own report.
-_write, _clock, _eval, _compile, _loads = os.write, time.perf_counter, eval, compile, json.loads
+_write, _clock, _eval, _compile, _loads = os.write, time.perf_counter, eval, compile, marshal.loads
 
 
 def run(source: int, sink: int) -> None:
     """Read a submission from one descriptor and write its lines to another."""
-    request = _loads(_read_all(source))
-    sys.setrecursionlimit(1000)
-    line, names = _define(request["code"], request["entry_point"])
+    code, entry_point, parameters, calls = _loads(_read_all(source))
+    line, names = _define(code, entry_point)
     _emit(sink, line)
     if names is None:
         return
-    function = names[request["entry_point"]]
-    parameters = request["parameters"]
-    for index, (args, predicates, observe) in enumerate(request["calls"]):
-        _emit(
-            sink, _call(index, function, args, observe, _Predicates(predicates, parameters, names))
-        )
+    function = names[entry_point]
+    for index, (args, predicates, observe) in enumerate(calls):
+        asked = _Predicates(predicates, parameters, names) if predicates else None
+        _emit(sink, _call(index, function, args, observe, asked))
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -107,10 +108,10 @@ class _Predicates:
     def __init__(self, texts: list[str], parameters: list[str], names: dict[str, Any]) -> None:
         self.texts, self.parameters, self.names = texts, parameters, names
 
-    def truths(self, args: str, result: object) -> list[bool | None]:
+    def truths(self, args: bytes | str, result: object) -> list[bool | None]:
         return [self._truth(text, args, result) for text in self.texts]
 
-    def _truth(self, text: str, args: str, result: object) -> bool | None:
+    def _truth(self, text: str, args: bytes | str, result: object) -> bool | None:
         try:
             scope = {**self.names, **dict(zip(self.parameters, _arguments(args), strict=False))}
             scope["result"] = result
@@ -119,19 +120,21 @@ class _Predicates:
             return None
 
 
-def _arguments(text: str) -> tuple[Any, ...]:
-    value = _eval(text, {**_CONSTRUCTORS})
-    if type(value) is not tuple:
-        msg = "not a tuple"
-        raise TypeError(msg)
+def _arguments(form: bytes | str) -> tuple[Any, ...]:
+    """Build the arguments anew, so that no call sees what another did to them."""
+    value: tuple[Any, ...] = _loads(form) if type(form) is bytes else _eval(form, {**_CONSTRUCTORS})
     return value
 
 
 def _call(
-    index: int, function: Callable[..., object], text: str, observe: bool, predicates: _Predicates
+    index: int,
+    function: Callable[..., object],
+    form: bytes | str,
+    observe: bool,
+    predicates: _Predicates | None,
 ) -> list[Any]:
     try:
-        args = _arguments(text)
+        args = _arguments(form)
     except BaseException as error:  # noqa: BLE001
         return ["args", index, _text(error)]
     started = _clock()
@@ -152,7 +155,8 @@ def _call(
         line = ["bad", index, f"its result could not be read: {_text(error)}", after]
     else:
         line = ["ret", index, tagged, after]
-    return [*line, predicates.truths(text, value), seconds]
+    truths = predicates.truths(form, value) if predicates else []
+    return [*line, truths, seconds]
 
 
 def _after(args: tuple[Any, ...], observe: bool) -> list[Any] | None:

@@ -34,8 +34,16 @@ def _check(result: int, what: str) -> int:
 
 
 def _prctl(option: int, value: int = 0, what: str = "prctl") -> int:
-    zero = ctypes.c_ulong(0)
-    return _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), what)
+    return _check(_prctl_number(option, value, 0, 0, 0), what)
+
+
+_ulong = ctypes.c_ulong
+_prctl_number = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, *[_ulong] * 4, use_errno=True)(
+    ("prctl", _libc)
+)
+_prctl_pointer = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_int, _ulong, ctypes.c_void_p, use_errno=True
+)(("prctl", _libc))
 
 
 def die_with_parent() -> None:
@@ -152,9 +160,7 @@ class Filter(ctypes.Structure):
 
 def install(program: Filter) -> None:
     """Put a seccomp filter on this process and all it forks, for good."""
-    zero = ctypes.c_ulong(0)
-    mode = ctypes.c_ulong(_SECCOMP_MODE_FILTER)
-    _check(_libc.prctl(_PR_SET_SECCOMP, mode, ctypes.byref(program), zero, zero), "seccomp")
+    _check(_prctl_pointer(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program)), "seccomp")
 
 
 def zygote_filter(machine: str | None = None) -> Filter:

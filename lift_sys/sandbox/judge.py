@@ -5,6 +5,7 @@ Owns the step from an ``Execution`` to a ``Verdict``. Expected values stay here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from lift_sys.literals import parse_literal
@@ -131,14 +132,14 @@ def _judge_value(case: Case, outcome: CallOutcome) -> tuple[Status, str]:
     if outcome.status is not Status.PASSED:
         text = f"raised {_raised(outcome)}" if outcome.exception else outcome.message
         return outcome.status, text
-    expected = parse_literal(case.expected or "")
+    expected = _expected(case.expected or "")
     if equal(outcome.value, expected, case.tolerance):
         return Status.PASSED, ""
     return Status.WRONG_ANSWER, _difference(outcome.value, expected)
 
 
 def _judge_arguments(text: str, case: Case, outcome: CallOutcome) -> tuple[Status, str]:
-    expected = parse_literal(text)
+    expected = _expected(text)
     if equal(outcome.args_after, expected, case.tolerance):
         return Status.PASSED, ""
     message = f"arguments after the call: {_difference(outcome.args_after, expected)}"
@@ -155,3 +156,12 @@ def _difference(actual: object, expected: object) -> str:
 
 def _raised(outcome: CallOutcome) -> str:
     return f"{outcome.exception}: {outcome.message}" if outcome.message else f"{outcome.exception}"
+
+
+def _expected(text: str) -> object:
+    """Return an expected value; parsed once where a search asks for it again and again."""
+    return _cached(text) if len(text) <= _CACHED_CHARS else parse_literal(text)
+
+
+_CACHED_CHARS = 4096
+_cached = functools.lru_cache(maxsize=4096)(parse_literal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -13,6 +12,7 @@ from typing import Protocol
 from lift_sys.errors import SandboxError
 from lift_sys.sandbox.answer import read_answer, stopped
 from lift_sys.sandbox.base import Execution, Limits, Submission
+from lift_sys.sandbox.request import write_request
 from lift_sys.sandbox.worker import Reply, WorkerLostError
 from lift_sys.verdict import Status
 
@@ -92,14 +92,7 @@ class PooledSandbox:
         if len(submission.code) > MAX_SOURCE_CHARS:
             message = f"the source is longer than {MAX_SOURCE_CHARS} characters"
             return stopped(submission, Status.SYNTAX_ERROR, message)
-        request = json.dumps(
-            {
-                "code": submission.code,
-                "entry_point": submission.entry_point,
-                "calls": [(c.args, c.predicates, c.observe_args) for c in submission.calls],
-                "parameters": submission.parameters,
-            }
-        ).encode()
+        request = write_request(submission)
         try:
             return self._ask(request, submission, limits)
         except WorkerLostError as error:  # also one that left because its candidate was untidy

@@ -13,8 +13,9 @@ from __future__ import annotations
 import collections
 import datetime
 import json
+import json.encoder
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -45,10 +46,27 @@ def encode(value: object) -> Tagged:
 
 def to_json(tagged: Tagged) -> str:
     """Return the compact ASCII text of a tagged value."""
-    return _dumps(tagged)
+    return "".join(_chunks(tagged, 0))
 
 
-_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+def _refuse(value: object) -> Tagged:
+    raise NotEncodableError(type(value).__name__)
+
+
+def _make_encoder() -> Callable[[Tagged, int], Iterable[str]]:
+    """Return the C encoder itself: making one per line costs more than the line."""
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # another implementation of Python
+        encode_text = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+        return lambda tagged, _: encode_text(tagged)
+    escape = json.encoder.encode_basestring_ascii
+    encoder: Callable[[Tagged, int], Iterable[str]] = make(
+        None, _refuse, escape, None, ":", ",", False, False, True
+    )
+    return encoder
+
+
+_chunks = _make_encoder()
 
 
 class _Encoder:

@@ -66,13 +66,13 @@ class Zygote:
         self._scratch: str | None = config["scratch"]
         self._layers: dict[str, str] = {}
         self._parent = os.getppid()
-        self._filter: Any = None
+        self._in_child: list[Callable[[], None]] = []
 
     def confine(self) -> None:
         """Turn on every layer that belongs to the whole worker, noting which hold."""
-        from lift_sys.sandbox import confine  # noqa: PLC0415  # after the siblings are found
+        from lift_sys.sandbox import child, confine  # noqa: PLC0415  # after they can be found
 
-        self._layer("rlimits", lambda: None)  # set in the children
+        self._layer("rlimits", child.limit_resources)
         # The zygote itself leaves when its socket closes: the kernel's signal would come when the
         # *thread* that started it ends, while its host may live on.
         self._layer("parent_death", lambda: None)
@@ -81,8 +81,12 @@ class Zygote:
         self._layer("no_capabilities", confine.drop_capabilities)
         self._layer("landlock", lambda: confine.landlock(self._rules()))
         self._layer("seccomp", lambda: confine.install(confine.zygote_filter()))
+        # What is left for each child is prepared here: a child pays for every page it touches.
+        if "parent_death" in self._wanted and os.getpid() != 1:  # pid 1 takes all with it
+            self._in_child.append(confine.die_with_parent)
         if self._layers["seccomp"] == "on":
-            self._filter = confine.candidate_filter()
+            program = confine.candidate_filter()
+            self._in_child.append(lambda: confine.install(program))
 
     def _layer(self, name: str, turn_on: Callable[[], object]) -> None:
         if name not in self._wanted:
@@ -116,11 +120,13 @@ class Zygote:
 
     def serve(self) -> None:
         """Answer submissions until the host closes its end."""
-        from lift_sys.sandbox.child import Caps  # noqa: PLC0415
+        from lift_sys.sandbox.candidate import run  # noqa: PLC0415
+        from lift_sys.sandbox.child import Caps, Child  # noqa: PLC0415
         from lift_sys.sandbox.wire import EXITED, HELLO, REPLY, REQUEST  # noqa: PLC0415
 
         text = json.dumps({"layers": self._layers}).encode()
         self._host.sendall(HELLO.pack(len(text)) + text)
+        self._run, self._child = run, Child
         while True:
             child = self._fork()
             request = self._receive(REQUEST.size)
@@ -160,8 +166,6 @@ class Zygote:
         return b"".join(parts)
 
     def _fork(self) -> Child:
-        from lift_sys.sandbox.child import Child  # noqa: PLC0415
-
         inner_source, source = os.pipe()
         sink, inner_sink = os.pipe()
         pid = os.fork()
@@ -169,23 +173,17 @@ class Zygote:
             self._become_candidate(inner_source, inner_sink, (source, sink))
         os.close(inner_source)
         os.close(inner_sink)
-        return Child(pid, source, sink)
+        return self._child(pid, source, sink)
 
     def _become_candidate(self, source: int, sink: int, others: tuple[int, int]) -> None:
-        from lift_sys.sandbox import candidate, child, confine  # noqa: PLC0415
-
         try:
             for descriptor in others:
                 os.close(descriptor)
             self._host.close()
             gc.enable()
-            if "parent_death" in self._wanted:
-                confine.die_with_parent()
-            if "rlimits" in self._wanted:
-                child.limit_resources()
-            if self._filter is not None:
-                confine.install(self._filter)
-            candidate.run(source, sink)
+            for confine in self._in_child:
+                confine()
+            self._run(source, sink)
             os.close(sink)
         finally:
             os._exit(0)

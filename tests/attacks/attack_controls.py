@@ -21,6 +21,7 @@ from unittest import mock
 from lift_sys.errors import SandboxError
 from lift_sys.sandbox import Call, Execution, Limits, Submission, answer, codec, worker
 from lift_sys.sandbox.pool import PooledSandbox
+from lift_sys.sandbox.request import write_request
 from lift_sys.sandbox.worker import WorkerSpec, start_worker
 from lift_sys.verdict import Status
 from tests.attacks.attack_world import World
@@ -150,13 +151,9 @@ def _ask(attack: Attack, limits: Limits) -> bytes:
     with World() as world:
         one = worker.Worker(BARE)
         try:
-            request = {
-                "code": attack.code,
-                "entry_point": "attack",
-                "calls": [(f"({world.env!r},)", (), False)],
-                "parameters": (),
-            }
-            return one.ask(json.dumps(request).encode(), 1, limits).output
+            calls = (Call(args=f"({world.env!r},)"),)
+            submission = Submission(code=attack.code, entry_point="attack", calls=calls)
+            return one.ask(write_request(submission), 1, limits).output
         finally:
             one.close()
 
