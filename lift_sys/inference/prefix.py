@@ -6,8 +6,9 @@ slightly other logits and, now and then, another token. (Measured with the 0.5B 
 server left to itself: on 9 of 9 prompts the log probabilities after a warm cache differed from
 those after a cold one, by up to 0.13; without weight repacking by up to 0.07, without flash
 attention by up to 0.04. None of these settings makes the difference go away.) The rule here
-removes that freedom: a prompt is always computed in blocks of ``block`` tokens counted from its first token, and only
-whole blocks that an earlier prompt computed in the same way are reused. Pure data, no model.
+removes that freedom: a prompt is always computed in blocks of ``block`` tokens counted from its
+first token, and only whole blocks that an earlier prompt computed in the same way are reused.
+Pure data, no model.
 """
 
 from __future__ import annotations
