@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lift_sys.sandbox.asserts import ConvertedTest, convert_asserts
+from lift_sys.sandbox.asserts import ConvertedTest, convert_asserts, strong_share
 from lift_sys.sandbox.base import Call, CallOutcome, Execution, Limits, Sandbox, Submission
 from lift_sys.sandbox.host import create_sandbox
 from lift_sys.sandbox.judge import judge, judge_test_code
@@ -22,4 +22,5 @@ __all__ = [
     "judge",
     "judge_test_code",
     "probe_backends",
+    "strong_share",
 ]

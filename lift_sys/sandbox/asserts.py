@@ -13,8 +13,11 @@ everything else about them is exact.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import copy
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lift_sys.errors import DatasetError
 from lift_sys.literals import is_literal, parse_literal
@@ -40,6 +43,15 @@ class ConvertedTest(Record):
         """Share of assertions that became cases, in [0, 1]; 1 if there are none at all."""
         total = len(self.cases) + self.weak_count
         return len(self.cases) / total if total else 1.0
+
+
+def strong_share(tests: Iterable[ConvertedTest]) -> float:
+    """Return the share of all assertions of a set that became cases, in [0, 1]; 1 if none."""
+    strong = weak = 0
+    for test in tests:
+        strong += len(test.cases)
+        weak += test.weak_count
+    return strong / (strong + weak) if strong + weak else 1.0
 
 
 WEAK_NAME = "lift_weak_check"
@@ -110,7 +122,8 @@ class _Split:
             return [statement]
         if self.rebound:  # from here on the name may mean something else, or nothing runs
             return [statement]
-        parts = _conjuncts(statement.test)
+        test = _Fold().visit(copy.deepcopy(statement.test))
+        parts = [part for part in _conjuncts(test) if not _is_true(part)]
         cases = [self._case(part) for part in parts]
         found = [case for case in cases if case is not None]
         if len(found) < len(parts):
@@ -157,7 +170,7 @@ class _Split:
         """Convert ``abs(f(x) - y) < limit``."""
         match difference:
             case ast.Call(
-                func=ast.Name(id="abs"),
+                func=ast.Name(id="abs") | ast.Attribute(attr="fabs"),
                 args=[ast.BinOp(left=left, op=ast.Sub(), right=right)],
                 keywords=[],
             ):
@@ -188,6 +201,35 @@ class _Split:
 
 
 _CLOSE = frozenset(("isclose",))
+_FOLDED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_LARGEST = 10**9
+
+
+class _Fold(ast.NodeTransformer):
+    """Work out small sums such as ``3 * 19`` and ``'ab' + 'c'``, which authors like to write."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:  # ast's name
+        self.generic_visit(node)
+        left, right, work = node.left, node.right, _FOLDED.get(type(node.op))
+        if work is None or not (isinstance(left, ast.Constant) and isinstance(right, ast.Constant)):
+            return node
+        values = (left.value, right.value)
+        numbers = all(type(v) in {int, float} and abs(v) <= _LARGEST for v in values)  # type: ignore[arg-type]
+        texts = all(type(v) is str for v in values) and isinstance(node.op, ast.Add)
+        if not (numbers or texts) or (right.value == 0 and work is not operator.add):
+            return node
+        return ast.copy_location(ast.Constant(work(*values)), node)
+
+
+def _is_true(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and bool(node.value)
 
 
 def _is_zero(node: ast.expr) -> bool:

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from lift_sys.errors import DatasetError
-from lift_sys.sandbox import Sandbox, convert_asserts, create_sandbox, judge_test_code
+from lift_sys.sandbox import (
+    Sandbox,
+    convert_asserts,
+    create_sandbox,
+    judge_test_code,
+    strong_share,
+)
 from lift_sys.verdict import Status
 
 HUMAN_EVAL = """
@@ -18,6 +24,7 @@ def check(candidate):
     assert candidate([1.0, 1.2], 0.3) is True, "close"
     assert [] == candidate([], 1)
     assert abs(candidate([3.5], 1) - 0.5) < 1e-6
+    assert True, "a comment"
     assert candidate([1], 1) == [1] and candidate([2], 1) == [2]
 
 check(entry)
@@ -70,12 +77,33 @@ def test_what_is_not_a_comparison_of_a_call_with_a_literal_stays_weak(assertion:
     assert "assert" in test.weak_code
 
 
+@pytest.mark.parametrize(
+    ("assertion", "args", "expected"),
+    [
+        ("assert f(3 * 19) == 1", "(57,)", "1"),
+        ("assert f('a' + 'b') == (3 + 5, 3 * 5)", "('ab',)", "(8, 15)"),
+        ("assert abs(f(1) - 2.0 / 4.0) < 1e-6", "(1,)", "0.5"),
+        ("assert math.fabs(f(1) - 2) < 1e-6", "(1,)", "2"),
+    ],
+)
+def test_small_sums_are_worked_out(assertion: str, args: str, expected: str) -> None:
+    (case,) = convert_asserts(assertion, "f").cases
+    assert (case.args, case.expected) == (args, expected)
+
+
+@pytest.mark.parametrize("sum_", ["1 / 0", "1 % 0", "10**9 ** 9", "'a' * 10**9", "9**9**9"])
+def test_large_or_wrong_sums_are_left_alone(sum_: str) -> None:
+    assert convert_asserts(f"assert f({sum_}) == 1", "f").cases == ()
+
+
 def test_a_mixture_reports_its_share() -> None:
     code = "import math\nassert f(1) == 1\nfor i in (2, 3):\n    assert f(i) == math.prod([i])\n"
     test = convert_asserts(code, "f")
     assert (len(test.cases), test.weak_count) == (1, 1)
     assert test.strong_fraction == 0.5
     assert "import math" in test.weak_code
+    assert strong_share([test, convert_asserts("assert f(1) == 1", "f")]) == 2 / 3
+    assert strong_share([]) == 1.0
 
 
 @pytest.mark.parametrize(
