@@ -17,14 +17,13 @@ ALLOWED = frozenset(
     read write readv writev pread64 pwrite64 lseek close fstat stat lstat newfstatat statx access
     faccessat faccessat2 open openat readlink readlinkat getdents getdents64 getcwd chdir mkdir
     mkdirat unlink unlinkat rmdir rename renameat renameat2 ftruncate truncate fsync fdatasync
-    umask dup dup2 dup3 pipe pipe2 fcntl flock poll ppoll select pselect6 epoll_create1
-    epoll_ctl epoll_wait epoll_pwait eventfd2 mmap munmap mremap mprotect madvise brk futex
-    set_robust_list rseq rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack
-    setitimer getitimer alarm pause nanosleep clock_nanosleep clock_gettime clock_getres
-    gettimeofday time times getpid getppid gettid getuid geteuid getgid getegid getgroups getpgid
-    getpgrp getsid getrusage getrlimit sched_yield sched_getaffinity sysinfo getrandom exit
-    exit_group arch_prctl set_tid_address restart_syscall recvfrom shutdown getsockname getpeername
-    getsockopt setsockopt
+    umask dup dup2 dup3 pipe pipe2 poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait
+    epoll_pwait eventfd2 mmap munmap mremap mprotect madvise brk futex set_robust_list rseq
+    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack setitimer getitimer alarm
+    pause nanosleep gettimeofday time times getpid getppid gettid getuid geteuid getgid getegid
+    getgroups getpgrp getrusage getrlimit sched_yield sysinfo getrandom exit exit_group arch_prctl
+    set_tid_address restart_syscall recvfrom shutdown getsockname getpeername getsockopt
+    setsockopt
     """.split()
 )
 """What a candidate may call whatever the arguments."""
@@ -48,8 +47,17 @@ ARGUMENT_RULES: dict[str, tuple[tuple[tuple[int, tuple[int, ...]], ...], int]] =
     "ioctl": (((1, (0x5421, 0x5450, 0x5451)),), errno.ENOTTY),  # FIONBIO FIONCLEX FIOCLEX
     "socketpair": (((0, (1,)), (1, (0x1, 0x801, 0x80001, 0x80801))), errno.EPERM),  # UNIX stream
     "sendto": (((4, (0,)), (5, (0,))), errno.EPERM),  # to the connected peer only
+    # Duplicating and flags; not F_SETOWN and F_SETSIG, by which the kernel sends any signal.
+    "fcntl": (((1, (0, 1, 2, 3, 4, 1030)),), errno.EPERM),
+    # One's own process and the plain clocks: others would tell which processes exist.
+    "getpgid": (((0, (0,)),), errno.EPERM),
+    "getsid": (((0, (0,)),), errno.EPERM),
+    "sched_getaffinity": (((0, (0,)),), errno.EPERM),
+    "clock_gettime": (((0, tuple(range(12))),), errno.EPERM),
+    "clock_getres": (((0, tuple(range(12))),), errno.EPERM),
+    "clock_nanosleep": (((0, (0, 1, 7)),), errno.EPERM),
 }
-"""Allowed with these arguments only: enough for ``asyncio``'s own wake-up socket."""
+"""Allowed with these arguments only (``ioctl``, ``socketpair`` and ``sendto`` for ``asyncio``)."""
 
 REFUSED_AS_MISSING = ("clone3", "openat2", "io_uring_setup", "close_range")
 """Refused with ENOSYS, so that C libraries fall back to a call that can be checked."""
