@@ -19,16 +19,21 @@ def create_sandbox(
     Args:
         workers: How many candidates may run at the same time.
         unsafe: If no backend holds, return one that does not, with whatever layers it has.
-        backend: Name of the only backend to try; ``None`` for all, strongest first.
+        backend: Name of the only backend to try, also ``modal``; ``None`` for all local ones,
+            strongest first.
 
     Raises:
         ConfigError: There is no backend of that name.
         SandboxUnavailableError: None holds and ``unsafe`` is not set.
     """
+    if backend == "modal":
+        from lift_sys.sandbox.remote import create_modal_sandbox  # noqa: PLC0415  # rarely wanted
+
+        return create_modal_sandbox(workers=workers)
     wanted = [b for b in BACKENDS if backend in {None, b.name}]
     if not wanted:
         names = ", ".join(b.name for b in BACKENDS)
-        msg = f"there is no sandbox backend {backend!r}; choose one of {names}"
+        msg = f"there is no sandbox backend {backend!r}; choose one of {names}, modal"
         raise ConfigError(msg)
     reasons: list[str] = []
     for candidate in wanted:

@@ -109,13 +109,14 @@ def try_backend(
         sandbox = PooledSandbox(lambda: start_worker(spec), name=name, workers=workers)
     except SandboxError as error:
         return None, BackendReport(name=backend.name, usable=False, reason=str(error))
+    sandbox.layers = layers_of(spec, sandbox.layers)
     reason, reached = _examine(sandbox, backend)
     report = BackendReport(
         name=backend.name,
         usable=not reason,
         reduced=backend.reduced,
         reason=reason,
-        layers=layers_of(spec, sandbox.layers),
+        layers=sandbox.layers,
         reached=reached,
     )
     if reason and not unsafe:
@@ -138,7 +139,7 @@ def _examine(sandbox: PooledSandbox, backend: Backend) -> tuple[str, Mapping[str
     return "; ".join(f"a canary {what}" for what in reached.values()), reached
 
 
-def layers_of(spec: WorkerSpec, layers: Mapping[str, str]) -> Mapping[str, str]:
+def layers_of(spec: WorkerSpec, layers: Mapping[str, str]) -> dict[str, str]:
     """Return the layers of a worker together with those that its prefix gives it."""
     state = "on" if spec.own_namespaces else "not in this backend"
     return {**layers, "namespaces": state, "private_scratch": state}

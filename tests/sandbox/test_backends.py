@@ -118,7 +118,7 @@ def test_without_bubblewrap_the_report_says_how_to_get_it(
 
 
 def test_an_unknown_backend_is_a_mistake_in_the_configuration() -> None:
-    with pytest.raises(ConfigError, match="choose one of bubblewrap, landlock, macos"):
+    with pytest.raises(ConfigError, match="choose one of bubblewrap, landlock, macos, modal"):
         create_sandbox(backend="docker")
 
 
@@ -203,6 +203,18 @@ def test_arguments_that_are_no_tuple_are_the_callers_fault(sandbox: Sandbox) -> 
         submission = Submission(code="def f(x): 0", entry_point="f", calls=(Call(args=args),))
         with pytest.raises(ValueError, match="literal"):
             sandbox.execute(submission)
+
+
+def test_the_description_names_the_backend_and_its_layers(sandbox: Sandbox) -> None:
+    name, _, layers = sandbox.description.partition(": ")
+    assert name in USABLE
+    assert {"landlock", "rlimits", "seccomp"} <= set(layers.split(", "))
+    assert ("namespaces" in layers) is (name == "bubblewrap")
+
+
+def test_modal_is_taken_only_when_asked_for() -> None:
+    with pytest.raises(SandboxUnavailableError, match="modal"):
+        create_sandbox(backend="modal")
 
 
 # --- macOS, as far as it can be seen from here ------------------------------------------------
