@@ -7,11 +7,12 @@ entry point, visible cases) and what only a metric may see (hidden cases, refere
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from lift_sys.errors import DatasetError
 from lift_sys.ir.models import SpecIR
@@ -39,7 +40,7 @@ class Case(Record):
     args: str
     expected: str | None = None
     raises: str | None = None
-    tolerance: float | None = None
+    tolerance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     args_after: str | None = None
 
     @field_validator("args", "args_after")
@@ -57,6 +58,15 @@ class Case(Record):
             msg = f"{text!r} is not a Python literal"
             raise ValueError(msg)
         return text
+
+    @field_validator("raises")
+    @classmethod
+    def _is_exception(cls, name: str | None) -> str | None:
+        kind = getattr(builtins, name, None) if name is not None else Exception
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            msg = f"{name!r} is not a builtin exception"
+            raise ValueError(msg)  # noqa: TRY004 (pydantic's way to refuse a value)
+        return name
 
     @model_validator(mode="after")
     def _one_outcome(self) -> Self:
@@ -108,7 +118,7 @@ class Task(Record):
     source: str
     tags: tuple[str, ...] = ()
     visible: tuple[Case, ...] = ()
-    hidden: tuple[Case, ...]
+    hidden: tuple[Case, ...] = Field(min_length=1)
     reference_code: str | None = None
     gold_ir: SpecIR | None = None
 

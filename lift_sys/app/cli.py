@@ -178,7 +178,7 @@ def _sandbox(unsafe: bool) -> Sandbox:
     from lift_sys.app import environment
     from lift_sys.sandbox import create_sandbox
 
-    environment.quiet_dspy()
+    environment.quiet_libraries()
     return create_sandbox(unsafe=unsafe)
 
 

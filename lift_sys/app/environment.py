@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import sys
+import warnings
 from pathlib import Path
 
 import platformdirs
@@ -23,10 +24,13 @@ SHIPPED = ("train", "dev", "phase3")
 _REPORTED = ("lift-sys", "dspy", "optuna", "pydantic", "xllamacpp")
 
 
-def quiet_dspy() -> None:
-    """Keep DSPy from reaching for the network and from logging what is recorded anyway."""
+def quiet_libraries() -> None:
+    """Keep libraries from reaching for the network and from telling what is recorded anyway."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     logging.getLogger("dspy").setLevel(logging.ERROR)
+    # Parsing what a model wrote warns of its bad escapes; they are the model's, not the user's.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"<unknown>")
+    warnings.filterwarnings("ignore", category=SyntaxWarning, module=r"<unknown>")
 
 
 def models_dir() -> Path:

@@ -174,6 +174,10 @@ def build_program(artifact: Artifact, sandbox: Sandbox) -> SpecToCode:
     except ConfigError as error:
         msg = f"the artifact does not fit this release's program: {error}"
         raise ArtifactError(msg) from error
+    missing = hypers_of(program).keys() - artifact.hypers.keys()
+    if missing:
+        msg = f"the artifact lacks the hyper {min(missing)!r} of this release; compile it again"
+        raise ArtifactError(msg)
     predictors = dict(program.named_predictors())
     if predictors.keys() != artifact.predictors.keys():
         msg = "the artifact was made for other stages than this release's; compile it again"

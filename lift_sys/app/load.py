@@ -34,7 +34,7 @@ def load_program(path: str | Path, *, unsafe: bool = False) -> SpecToCode:
         ModelError: The model cannot be had.
         SandboxUnavailableError: No sandbox layer holds and ``unsafe`` was not given.
     """
-    environment.quiet_dspy()
+    environment.quiet_libraries()
     artifact = load_artifact(Path(path))
     info = catalogue.get(artifact.model.id)
     if info.sha256 != artifact.model.sha256:

@@ -24,7 +24,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TextIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -59,7 +59,7 @@ class RunDirectory:
         Raises:
             StoreError: Another process is working on it.
         """
-        with (self.path / ".lock").open("w") as lock:
+        with _opened_lock(self.path / ".lock") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -136,12 +136,12 @@ class KeyedLines(Generic[Entry]):
     def _read(self) -> None:
         try:
             content = self._path.read_bytes()
+            whole, _, cut = content.rpartition(b"\n")
+            if cut:
+                os.truncate(self._path, len(content) - len(cut))
         except OSError as error:
-            msg = f"cannot read {self._path}: {error.strerror}"
+            msg = f"cannot read and mend {self._path}: {error.strerror}"
             raise StoreError(msg) from error
-        whole, _, cut = content.rpartition(b"\n")
-        if cut:
-            os.truncate(self._path, len(content) - len(cut))
         for number, line in enumerate(whole.split(b"\n"), start=1):
             if not line:
                 continue
@@ -178,6 +178,14 @@ def _append(path: Path, line: bytes) -> None:
         if written != len(line):
             os.ftruncate(file.fileno(), start)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _opened_lock(path: Path) -> TextIO:
+    try:
+        return path.open("w")
+    except OSError as error:
+        msg = f"cannot write in the run directory {path.parent}: {error.strerror}"
+        raise StoreError(msg) from error
 
 
 def write_atomically(path: Path, text: str) -> Path:

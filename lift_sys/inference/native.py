@@ -35,6 +35,9 @@ from lift_sys.inference.failures import CancelledError, EngineError, PromptTooLo
 from lift_sys.inference.prefix import Plan, PrefixLedger
 from lift_sys.inference.process import UnixConnection, callers_signals
 
+# Threads that spin while they wait make generation up to fifteen times slower as soon as anything
+# else runs on the machine; OpenMP reads this once, when the native module is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # The native module has no type information.
 xllamacpp: Any = importlib.import_module("xllamacpp")
 

@@ -9,6 +9,7 @@ the token limit. The form is flat because every token of structure is a token th
 
 from __future__ import annotations
 
+import keyword
 import re
 from typing import Annotated, Any
 
@@ -110,7 +111,7 @@ def _unnumbered(text: str) -> str:
 def _parameter(text: str) -> Parameter:
     name, _, hint = text.partition(":")
     name = re.sub(r"[`*]|\(.*", "", name).strip()
-    if not name.isidentifier():
+    if not name.isidentifier() or keyword.iskeyword(name):
         msg = f"the IR has a parameter without a name: {text[:60]!r}"
         raise IRError(msg)
     return Parameter(name=name, type_hint=python_type(hint.partition("=")[0]))

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.inference.usage import CallRecord, note
 from lift_sys.record import canonical_json
-from lift_sys.tasks import Task
+from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
 from optimizers.evaluate import Evaluator, Row
 from optimizers.joint import TOKEN_WEIGHT, JointSearch, SearchConfig, Trial
@@ -23,7 +23,15 @@ from optimizers.pools import DemoSet, Pool
 from programs.hypers import Hyper, hypers_of, set_hypers
 
 TASKS = tuple(
-    Task(id=f"t{n}", spec=f"s{n}", entry_point="f", category="c", split="dev", source="", hidden=())
+    Task(
+        id=f"t{n}",
+        spec=f"s{n}",
+        entry_point="f",
+        category="c",
+        split="dev",
+        source="",
+        hidden=(Case(args="()", expected="1"),),
+    )
     for n in range(4)
 )
 EXAMPLES = [dspy.Example(task=task) for task in TASKS]

@@ -9,7 +9,7 @@ import dspy
 import pytest
 
 from lift_sys.ir.models import FunctionSignature, Intent, SpecIR
-from lift_sys.tasks import Task
+from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
 from optimizers.evaluate import Row
 from optimizers.pools import DemoSet, Pool, build_pool
@@ -27,7 +27,7 @@ def task(number: int, *, gold: bool = True) -> Task:
         category=f"c{number % 3}",
         split="train",
         source="test",
-        hidden=(),
+        hidden=(Case(args="()", expected="1"),),
         reference_code=f"gold code {number}",
         gold_ir=ir(f"gold {number}") if gold else None,
     )
