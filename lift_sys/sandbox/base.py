@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from lift_sys.record import Record
 from lift_sys.verdict import Status
@@ -20,14 +20,14 @@ class Limits(Record):
     Attributes:
         call_seconds: Wall time of one call, and of the definition.
         total_seconds: Wall time of the whole submission, definition included.
-        memory_bytes: Address space.
+        memory_bytes: Address space; the interpreter itself needs most of the least allowed.
         output_bytes: Everything that comes back.
     """
 
-    call_seconds: float = 2.0
-    total_seconds: float = 10.0
-    memory_bytes: int = 512 * 1024 * 1024
-    output_bytes: int = 1024 * 1024
+    call_seconds: float = Field(default=2.0, gt=0, le=86_400)
+    total_seconds: float = Field(default=10.0, gt=0, le=86_400)
+    memory_bytes: int = Field(default=512 << 20, ge=64 << 20, le=1 << 50)
+    output_bytes: int = Field(default=1 << 20, ge=1 << 10, le=1 << 30)
 
 
 class Call(Record):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from lift_sys.errors import ConfigError, SandboxUnavailableError
 from lift_sys.sandbox.base import Sandbox
-from lift_sys.sandbox.probe import BACKENDS, try_backend
+from lift_sys.sandbox.probe import BACKENDS, Backend, try_backend
 
 _log = logging.getLogger(__name__)
 
@@ -43,13 +44,21 @@ def create_sandbox(
                 _log.info("sandbox backend %s, because %s", report.name, "; ".join(reasons))
             return sandbox
         reasons.append(f"{report.name}: {report.reason}")
-    for candidate in reversed(wanted) if unsafe else ():
-        sandbox, _ = try_backend(candidate, workers=workers, unsafe=True)
-        if sandbox is not None:
-            _log.warning("running generated code without a sandbox that holds")
-            return sandbox
+    weak = _weakest(wanted, workers) if unsafe else None
+    if weak is not None:
+        return weak
     msg = (
         f"no sandbox holds on this machine ({'; '.join(reasons)}); on Linux install bubblewrap or "
         "use a kernel of 5.13 or newer with Landlock, or pass --unsafe to run without"
     )
     raise SandboxUnavailableError(msg)
+
+
+def _weakest(backends: Sequence[Backend], workers: int) -> Sandbox | None:
+    """Return a sandbox although it does not hold, from the last backend that starts at all."""
+    for backend in reversed(backends):
+        sandbox, _ = try_backend(backend, workers=workers, unsafe=True)
+        if sandbox is not None:
+            _log.warning("running generated code without a sandbox that holds")
+            return sandbox
+    return None

@@ -78,17 +78,7 @@ def judge_test_code(
         code=f"{code}\n\n{test.weak_code}\n", entry_point=WEAK_NAME, calls=(Call(args="()"),)
     )
     execution = sandbox.execute(submission, limits)
-    outcome = execution.outcomes[0]
-    message = ""
-    if outcome.status is not Status.PASSED:
-        message = _raised(outcome) if outcome.exception else outcome.message
-    failed = outcome.exception == "AssertionError"
-    weak = CaseResult(
-        index=len(strong.cases),
-        status=Status.WRONG_ANSWER if failed else outcome.status,
-        message=message,
-        seconds=outcome.seconds,
-    )
+    weak = _weak_result(len(strong.cases), execution.outcomes[0])
     decides = weak if strong.passed else strong
     return Verdict(
         status=decides.status,
@@ -96,6 +86,15 @@ def judge_test_code(
         message=decides.message,
         seconds=strong.seconds + execution.seconds,
     )
+
+
+def _weak_result(index: int, outcome: CallOutcome) -> CaseResult:
+    message = ""
+    if outcome.status is not Status.PASSED:
+        message = _raised(outcome) if outcome.exception else outcome.message
+    failed = outcome.exception == "AssertionError"
+    status = Status.WRONG_ANSWER if failed else outcome.status
+    return CaseResult(index=index, status=status, message=message, seconds=outcome.seconds)
 
 
 def _result(index: int, case: Case, outcome: CallOutcome) -> CaseResult:

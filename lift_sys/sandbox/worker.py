@@ -106,6 +106,7 @@ class Worker:
 
     def __init__(self, spec: WorkerSpec) -> None:
         self.served = 0
+        self._owner = os.getpid()
         ours, theirs = socket.socketpair()
         try:
             self._process = _start(spec, theirs)
@@ -132,6 +133,9 @@ class Worker:
         Raises:
             WorkerLostError: The worker did not answer as agreed; it must be closed.
         """
+        if os.getpid() != self._owner:
+            msg = "a sandbox cannot be used after a fork; create one in the new process"
+            raise SandboxError(msg)
         request = wire.REQUEST.pack(
             len(submission),
             calls,
@@ -159,6 +163,8 @@ class Worker:
         self._socket.close()
         if self._process.stderr is not None:
             self._process.stderr.close()
+        if os.getpid() != self._owner:
+            self._process.returncode = 0  # a fork of the host: the worker is not its own
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -25,6 +25,7 @@ class World:
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="lift-attack-"))
         self.home.chmod(0o755)
+        self.nonce = self.home.name[-8:]
         self.folder = self.home / "folder"
         self.folder.mkdir()
         self.flag = self.home / "flag"
@@ -33,39 +34,41 @@ class World:
         self.link = self.home / "link"
         self.link.symlink_to(self.flag)
         self.before = self.look()
-        nonce = self.home.name[-8:]
-        self.tcp = socket.create_server(("127.0.0.1", 0))
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.unix = socket.socket(socket.AF_UNIX)
-        self.unix.bind(str(self.home / "stream"))
-        self.abstract = socket.socket(socket.AF_UNIX)
-        self.abstract.bind(f"\0lift-{nonce}")
-        self.datagram = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.datagram.bind(str(self.home / "datagram"))
-        for server in (self.unix, self.abstract):
-            server.listen()
-        for server in self._servers():
-            server.setblocking(False)
+        self._serve()
         environment = {"SECRET": "of the host", "PATH": os.environ["PATH"]}
         self.victim = subprocess.Popen(["sleep", "300"], env=environment)
         self.env = {
             "folder": str(self.folder),
             "flag": str(self.flag),
             "link": str(self.link),
-            "nonce": nonce,
+            "nonce": self.nonce,
             "tcp": self.tcp.getsockname()[1],
             "udp": self.udp.getsockname()[1],
             "unix": str(self.home / "stream"),
             "datagram": str(self.home / "datagram"),
-            "abstract": f"lift-{nonce}",
-            "queue": f"lift-{nonce}",
+            "abstract": f"lift-{self.nonce}",
+            "queue": f"lift-{self.nonce}",
             "victim": self.victim.pid,
             "host": socket.gethostname(),
             "sources": str(Path(lift_sys.sandbox.__file__).parent),
             "packages": str(Path(pydantic.__file__).parent.parent),
             "package_file": str(Path(pydantic.__file__)),
         }
+
+    def _serve(self) -> None:
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.unix = socket.socket(socket.AF_UNIX)
+        self.unix.bind(str(self.home / "stream"))
+        self.abstract = socket.socket(socket.AF_UNIX)
+        self.abstract.bind(f"\0lift-{self.nonce}")
+        self.datagram = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.datagram.bind(str(self.home / "datagram"))
+        for server in (self.unix, self.abstract):
+            server.listen()
+        for server in self._servers():
+            server.setblocking(False)
 
     def _servers(self) -> tuple[socket.socket, ...]:
         return (self.tcp, self.udp, self.unix, self.abstract, self.datagram)
