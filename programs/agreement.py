@@ -65,7 +65,9 @@ def check_agreement(
     linted = [(a, f) for a, f in lint_ir(ir) if a.predicate not in known] if ir else []
     examples = [(a, f) for a, f in linted if f.kind is Kind.EXAMPLE]
     properties = [(a, f) for a, f in linted if f.kind is Kind.PROPERTY]
-    cases = [*visible, *(Case(args=f.args or "()", expected=f.expected) for _, f in examples)]
+    # An assertion says ``==``, under which 500 is 500.0; a visible case is exact.
+    written = [Case(args=f.args or "()", expected=f.expected, tolerance=0.0) for _, f in examples]
+    cases = [*visible, *written]
     held: list[tuple[str, str, bool]] = []
     if cases:
         verdict = judge(sandbox, code, entry_point, cases)

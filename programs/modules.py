@@ -201,10 +201,10 @@ class CodeGenerator(Stage):
 
 
 def without_examples(code: str, name: str) -> str:
-    """Drop what models add after a function: example calls, prints, a main block.
+    """Drop what models add after a function: example calls, asserts, prints, a main block.
 
-    Only expression statements and ``if __name__`` blocks at module level go; source that does not
-    parse, or does not define ``name``, is returned as it is.
+    Only expression statements, asserts and ``if __name__`` blocks at module level go; source that
+    does not parse, or does not define ``name``, is returned as it is.
     """
     try:
         tree = ast.parse(code)
@@ -221,7 +221,7 @@ def without_examples(code: str, name: str) -> str:
 
 
 def _is_example(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Expr):
+    if isinstance(node, ast.Expr | ast.Assert):
         return True
     return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
 

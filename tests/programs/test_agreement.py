@@ -55,7 +55,7 @@ def counts(found: Agreement) -> tuple[int, int, int, int]:
         (TWO, ["result == x + x", "double(3) == 6"], VISIBLE, (1, 1, 0, 2)),
         (GOOD, ["result.nothing"], VISIBLE, (1, 1, 0, 0)),
         (GOOD, ["result == 2 * x"], (), (0, 0, 0, 0)),
-        (GOOD, ["double(1) == 2.0"], (), (0, 0, 0, 1)),
+        (GOOD, ["double(1) == 2.0"], (), (0, 0, 1, 1)),  # as Python's ``==`` says
         ("def other(): pass", ["double(3) == 6"], VISIBLE, (0, 1, 0, 1)),
         ("def double(x:", ["double(3) == 6", "result > 0"], VISIBLE, (0, 1, 0, 1)),
         (GOOD, [], (Case(args="(None,)", raises="TypeError"),), (1, 1, 0, 0)),
