@@ -8,7 +8,7 @@ from contextlib import closing
 from lift_sys.app import environment
 from lift_sys.errors import LiftError
 from lift_sys.inference import catalogue, fetch
-from lift_sys.sandbox import create_sandbox, judge
+from lift_sys.sandbox import create_sandbox, judge, probe_backends
 from lift_sys.tasks import Case
 
 
@@ -26,6 +26,8 @@ def examine(*, unsafe: bool) -> Iterator[tuple[str, bool]]:
 
 
 def _sandbox(*, unsafe: bool) -> Iterator[tuple[str, bool]]:
+    for line in probe_backends().lines():
+        yield f"sandbox {line}", True
     try:
         with closing(create_sandbox(unsafe=unsafe)) as sandbox:
             yield f"sandbox: {sandbox.description}", True
