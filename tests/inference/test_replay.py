@@ -50,7 +50,7 @@ def engine() -> ScriptedEngine:
     return ScriptedEngine(lambda _: next(answers))
 
 
-SAMPLED = {"temperature": 0.7, "seed": 1, "max_tokens": 50}
+SAMPLED: dict[str, Any] = {"temperature": 0.7, "seed": 1, "max_tokens": 50}
 
 
 @pytest.mark.parametrize(
