@@ -120,7 +120,7 @@ def test_only_the_app_reads_the_environment_or_prints() -> None:
             prints = isinstance(node, ast.Name) and node.id == "print"
             reads = isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
             if prints or reads:
-                found.append(f"{module_name(path)}:{node.lineno}")
+                found.append(f"{module_name(path)}: {ast.unparse(node)}")
 
     assert found == []
 

@@ -61,7 +61,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Write a line that stays."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
         self._last_line = time.monotonic()
 
     def begin(self, phase: str, planned: int | None = None) -> None:
