@@ -91,7 +91,7 @@ def _run(
         user=user,
         group=user,
         extra_groups=[] if user else None,
-        timeout=280,
+        timeout=420,
         check=False,
     )
     if done.returncode:

@@ -50,6 +50,7 @@ def test_there_are_attacks_of_every_outcome() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute, but for a busy machine
 def test_with_the_defence_off_every_attack_succeeds(runs: Any) -> None:
     failed = [name for name, succeeded in runs.controls.items() if not succeeded]
     assert failed == []
@@ -57,6 +58,7 @@ def test_with_the_defence_off_every_attack_succeeds(runs: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute, but for a busy machine
 @pytest.mark.parametrize("column", WRITTEN)
 def test_the_results_are_those_of_the_page(runs: Any, column: str) -> None:
     assert runs.columns, f"no backend holds here: {runs.missing}"
@@ -72,6 +74,8 @@ def test_the_results_are_those_of_the_page(runs: Any, column: str) -> None:
     assert set(WRITTEN[column]) == set(results)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute, but for a busy machine
 def test_every_column_that_runs_is_in_the_page(runs: Any) -> None:
     assert set(runs.columns) <= set(WRITTEN)
 
