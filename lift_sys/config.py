@@ -24,7 +24,6 @@ DEFAULT_SPACE: dict[str, tuple[Choice, ...]] = {
 DEFAULT_FIRST_POINTS: tuple[dict[str, Choice], ...] = (
     {"demos": "none", "code_sees": "ir", "reason": False, "temperature": 0.0, "n": 1},
     {"demos": "none", "code_sees": "spec", "reason": False, "temperature": 0.0, "n": 1},
-    {"demos": "none", "code_sees": "spec", "reason": False, "temperature": 0.7, "n": 3},
 )
 
 
@@ -42,7 +41,7 @@ class RunConfig(Versioned):
         dev_tasks: Dev tasks every trial runs.
         test_tasks: Most test tasks in the final table.
         trials: Most trials.
-        search_tokens: Generated tokens after which no new trial begins.
+        search_tokens: Generated tokens after which the search ends.
         space: Choices per hyper path; the demo set is searched as well, as ``demos``.
         first_points: Points tried before the sampler proposes any. What they leave out, or name
             outside the space, takes its first choice.
@@ -57,10 +56,10 @@ class RunConfig(Versioned):
     test_data: str = "phase3"
     pool_tasks: int = Field(default=6, ge=0)
     demos: int = Field(default=2, ge=1, le=8)
-    dev_tasks: int = Field(default=10, ge=1)
+    dev_tasks: int = Field(default=8, ge=1)
     test_tasks: int = Field(default=18, ge=1)
     trials: int = Field(default=8, ge=1)
-    search_tokens: int = Field(default=10_000, ge=1)
+    search_tokens: int = Field(default=9_000, ge=1)
     space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
     first_points: tuple[dict[str, Choice], ...] = DEFAULT_FIRST_POINTS
 

@@ -44,8 +44,9 @@ class SearchConfig:
             its first choice, e.g. ``n`` needs a temperature above 0.
         first_points: Points tried before the sampler proposes any.
         trials: Most finished trials.
-        tokens: Generated tokens after which no new trial begins; an answer that several trials
-            share counts once, so the limit does not depend on interruptions.
+        tokens: Generated tokens after which the search ends, passed by one task at most once a
+            first trial is complete. An answer that several trials share counts once, so the limit
+            does not depend on interruptions.
         seed: Of the sampler.
     """
 
@@ -194,13 +195,14 @@ class JointSearch(Teleprompter):
     def _measure(
         self, program: dspy.Module, tasks: Sequence[Task], number: int, point: Point
     ) -> Trial:
-        """Run a trial task by task; give it up once it cannot win any more.
+        """Run a trial task by task; give it up once it cannot win or the tokens are spent.
 
         The bound is exact: even if every remaining task passed at no cost, the value would stay
-        below the best one. So giving up never changes the winner.
+        below the best one. So giving up a hopeless trial never changes the winner.
         """
         rows: list[Row] = []
-        best = max((_value(t) for t in self.trials if t.complete), default=float("-inf"))
+        complete = [_value(t) for t in self.trials if t.complete]
+        best_is_known, best = bool(complete), max(complete, default=float("-inf"))
         for row in self._evaluator.run(program, tasks, f"trial {number}"):
             rows.append(row)
             for i, call in enumerate(row.calls):
@@ -208,7 +210,8 @@ class JointSearch(Teleprompter):
             passed = sum(r.score.passed for r in rows)
             tokens = sum(r.usage.completion_tokens for r in rows)
             reachable = passed + len(tasks) - len(rows)
-            if _worth(reachable, tokens, len(tasks)) < best:
+            hopeless = _worth(reachable, tokens, len(tasks)) < best
+            if hopeless or (best_is_known and self.tokens_spent >= self._config.tokens):
                 break
         return Trial(
             number=number,

@@ -47,7 +47,7 @@ def optimize(
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Most trials.")] = None,
     search_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Generated tokens after which no trial begins.")
+        int | None, typer.Option(min=1, help="Generated tokens after which the search ends.")
     ] = None,
     pool_tasks: Annotated[
         int | None, typer.Option(min=0, help="Train tasks run to bootstrap demos.")

@@ -92,7 +92,7 @@ class Progress:
     def trial(self, trial: Trial) -> None:
         """Tell how a trial ended."""
         point = ", ".join(f"{k}={v}" for k, v in trial.point.items())
-        end = "" if trial.complete else f" (given up after {trial.tried}: it could not win)"
+        end = "" if trial.complete else f" (given up after {trial.tried} tasks)"
         self.say(
             f"  trial {trial.number}: {trial.passed} passed{end}, {trial.tokens:,} tokens; {point}"
         )

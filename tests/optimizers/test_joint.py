@@ -196,11 +196,12 @@ def test_giving_up_never_changes_the_winner() -> None:
     assert given_up > 20
 
 
-def test_the_token_limit_stops_new_trials() -> None:
+def test_the_token_limit_ends_the_search_within_a_task() -> None:
     free, _ = Job(1, in_memory).run()
     spent = [t.tokens for t in free.trials]
     limited, _ = Job(1, in_memory).run(replace(CONFIG, tokens=spent[0] + spent[1] + 1))
-    assert limited.trials == free.trials[:3]
+    assert limited.trials[:2] == free.trials[:2]
+    assert [(t.tried, t.complete) for t in limited.trials[2:]] == [(1, False)]
     exact, _ = Job(1, in_memory).run(replace(CONFIG, tokens=spent[0]))
     assert exact.trials == free.trials[:1]
     one, _ = Job(1, in_memory).run(replace(CONFIG, tokens=1))
