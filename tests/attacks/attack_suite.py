@@ -42,6 +42,9 @@ from tests.attacks.attack_controls import (
 )
 from tests.attacks.attack_world import World
 
+_HONEST = "def f(x):\n    return x"
+_SLACK_SECONDS = 15.0  # a starved machine is not an escape; a hang is
+
 
 def run_attack(attack: Attack, sandbox: PooledSandbox) -> str:
     """Run an attack and return its result."""
@@ -52,13 +55,13 @@ def run_attack(attack: Attack, sandbox: PooledSandbox) -> str:
         try:
             started = time.monotonic()
             execution = execute(sandbox, attack.code, "attack", world, limits)
-            if time.monotonic() - started > limits.total_seconds + 3.0:
+            if time.monotonic() - started > limits.total_seconds + _SLACK_SECONDS:
                 return "escaped"
             left = False
             if "def collect(" in attack.code:
                 after = execute(sandbox, attack.code, "collect", world, limits)
                 left = after.outcomes[0].value is True
-            well = judge(sandbox, "def f(x):\n    return x", "f", [Case(args="(1,)", expected="1")])
+            well = judge(sandbox, _HONEST, "f", [Case(args="(1,)", expected="1")], PATIENT)
         except SandboxError:
             return "escaped"  # it took the sandbox itself down
         outcome = execution.outcomes[0]
@@ -109,7 +112,7 @@ def run_suite(threads: int = 6) -> dict[str, Any]:
         results = {name: run_attack(attack, s) for name, s in local.sandboxes.items()}
         return attack.name, results
 
-    with stack, _leaky_host(), mock.patch.object(worker, "_GRACE_SECONDS", 1.0):
+    with stack, _leaky_host(), mock.patch.object(worker, "_GRACE_SECONDS", 5.0):
         with ThreadPoolExecutor(threads) as executor:
             results = dict(executor.map(on, attacks))
             alone = [a for a in attacks if a.control.startswith("open")]
