@@ -10,6 +10,7 @@ _NAMED = re.compile(
     r"[`'\"]?([A-Za-z_]\w*)[`'\"]?\s*(?=\(|[`'\"]|[,.:]|$)",
     re.ASCII,
 )
+_SNAKE = re.compile(r"\bfunction\s+(?:named|called)\s+([A-Za-z]\w*_\w*[A-Za-z0-9])\b", re.ASCII)
 _CALLED = re.compile(r"`?\b([A-Za-z_]\w*)\([^()]*\)`?\s*(?:==|->|returns|=>)", re.ASCII)
 _STOP = frozenset(
     "a an and as at be by called can create define for from function give given gives in into is "
@@ -21,7 +22,7 @@ _WORDS_IN_NAME = 3
 
 def function_name(spec: str) -> str:
     """Return the name that the spec gives, else one made of its first telling words."""
-    for pattern in (_NAMED, _CALLED):
+    for pattern in (_NAMED, _SNAKE, _CALLED):
         found = pattern.search(spec)
         if found and not keyword.iskeyword(found.group(1)) and found.group(1).lower() not in _STOP:
             return found.group(1)

@@ -14,6 +14,8 @@ from programs.naming import function_name
 @pytest.mark.parametrize(
     ("spec", "name"),
     [
+        ("Write a function named double_all that doubles a list", "double_all"),
+        ("Split the column called last_name at spaces", "split_column_last"),
         ("Write a function called `count_words` that counts.", "count_words"),
         ("Write a function named is_even(n).", "is_even"),
         ("Implement function clamp(x, low, high).", "clamp"),
