@@ -138,9 +138,10 @@ def run(
 ) -> None:
     """Turn one spec into an IR and code, and print both."""
     from lift_sys.app import jobs
+    from programs.spec_to_code import refuse_unusable
 
     text = sys.stdin.read() if spec == "-" else spec
-    jobs.check_spec(text)
+    refuse_unusable(text)  # before a model is fetched or loaded
     with closing(_sandbox(unsafe)) as sandbox:
         chosen, _, model_id = jobs.choose_program(
             program, None if program else preset, model, sandbox

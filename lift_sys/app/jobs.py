@@ -28,7 +28,7 @@ from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import load_tasks
 from optimizers.evaluate import Row
 from programs.presets import make_program
-from programs.spec_to_code import SpecToCode, refuse_unusable
+from programs.spec_to_code import SpecToCode
 
 EXPECTED_FULL_TRIALS = 4
 """Trials' worth of tasks that a search runs before its token budget is spent, for the first guess
@@ -183,15 +183,6 @@ def answer(program: SpecToCode, model: str, spec: str, name: str | None) -> Answ
         agreement=_agreement(prediction),
         usage=Usage.of(calls),
     )
-
-
-def check_spec(spec: str) -> None:
-    """Refuse an unusable spec before a model is fetched or loaded.
-
-    Raises:
-        ConfigError: It is empty or too long.
-    """
-    refuse_unusable(spec)
 
 
 def _agreement(prediction: dspy.Prediction) -> str:
