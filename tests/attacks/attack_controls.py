@@ -91,15 +91,7 @@ def _bare(attack: Attack, detail: str) -> bool:
     """Run it in a worker without any layer, with the leak it needs left open."""
     limits = QUICK if detail == "stop" else PATIENT
     with World() as world:
-        command = {
-            "": None,
-            "environment": "SECRET=x exec",
-            "descriptor": f"exec 9<{world.flag}; exec",
-            "writable descriptor": f"exec 9>{world.folder}/out; exec",
-            "stdout": f"exec >{world.folder}/out; exec",
-            "stop": None,
-        }[detail]
-        prefix = ("/bin/sh", "-c", f'{command} "$@"', "sh") if command else ()
+        prefix = _leak(detail, world)
         spec = replace(BARE, prefix=prefix)
         if detail in {"stdout", "writable descriptor"}:
             (world.folder / "out").write_bytes(b"")
@@ -116,6 +108,31 @@ def _bare(attack: Attack, detail: str) -> bool:
             out = world.folder / "out"
             wrote = out.exists() and out.stat().st_size > 0
             return execution.outcomes[0].value is True or left or bool(world.evidence()) or wrote
+
+
+_LEAK = """
+import os, sys
+path, flags, descriptor, *command = sys.argv[1:]
+opened = os.open(path, int(flags))
+os.dup2(opened, int(descriptor))
+os.execvp(command[0], command)
+"""
+"""Leaves a file open as a descriptor of one's choice, one that the worker does not use itself."""
+
+
+def _leak(detail: str, world: World) -> tuple[str, ...]:
+    """Return the command that starts a worker with the leak that a control needs."""
+    out = str(world.folder / "out")
+    leaks = {
+        "descriptor": (str(world.flag), os.O_RDONLY, 60),
+        "writable descriptor": (out, os.O_WRONLY | os.O_CREAT, 60),
+        "stdout": (out, os.O_WRONLY | os.O_CREAT, 1),
+    }
+    if detail == "environment":
+        return ("/usr/bin/env", "SECRET=x")
+    if detail not in leaks:
+        return ()
+    return (sys.executable, "-c", _LEAK, *map(str, leaks[detail]))
 
 
 def _without_limit(attack: Attack, _: str) -> bool:
