@@ -15,32 +15,16 @@ from programs.spec_to_code import SpecToCode
 
 
 def make_artifact(
-    config: RunConfig,
-    data: Data,
-    winner: SpecToCode,
-    search: JointSearch,
-    report: Report,
+    config: RunConfig, data: Data, winner: SpecToCode, search: JointSearch
 ) -> Artifact:
-    """Return the artifact of a search's winner, with its scores and where they come from."""
+    """Return the artifact of a search's winner, with its dev score and where it comes from."""
     hypers, predictors = describe_program(winner)
-    test = report.results[-1]
     return Artifact(
         wire_version=WIRE_VERSION,
         model=ModelRef(id=config.model, sha256=catalogue.get(config.model).sha256),
         hypers=hypers,
         predictors=predictors,
-        scores={
-            "dev": _measured_trial(config.dev_data, data, search.best),
-            "test": Measured(
-                data=config.test_data,
-                data_sha256=data.hashes[config.test_data],
-                passed=test.rate.passed,
-                total=test.rate.total,
-                low=test.rate.low,
-                high=test.rate.high,
-                tokens=test.usage.completion_tokens,
-            ),
-        },
+        scores={"dev": _measured_trial(config.dev_data, data, search.best)},
         provenance={
             "seed": config.seed,
             "config": config.model_dump(mode="json"),
@@ -48,10 +32,25 @@ def make_artifact(
             "pool_sha256": search.pool.content_hash,
             "trials": len(search.trials),
             "point": search.best.point,
-            "tokens_out": report.usage.completion_tokens,
+            "search_tokens_out": search.tokens_spent,
             "environment": environment.describe(),
         },
     )
+
+
+def with_test(artifact: Artifact, name: str, data: Data, report: Report) -> Artifact:
+    """Return the artifact with the last result of a report as its test score."""
+    test = report.results[-1]
+    measured = Measured(
+        data=name,
+        data_sha256=data.hashes[name],
+        passed=test.rate.passed,
+        total=test.rate.total,
+        low=test.rate.low,
+        high=test.rate.high,
+        tokens=test.usage.completion_tokens,
+    )
+    return artifact.model_copy(update={"scores": {**artifact.scores, "test": measured}})
 
 
 def _measured_trial(name: str, data: Data, trial: Trial) -> Measured:

@@ -35,6 +35,9 @@ app.add_typer(cli_models.app, name="models")
 Unsafe = Annotated[
     bool, typer.Option("--unsafe", help="Run generated code even where no sandbox layer holds.")
 ]
+OpenTest = Annotated[
+    bool, typer.Option("--open-test", help="Run on test tasks: once per artifact, on the record.")
+]
 Model = Annotated[str, typer.Option(help="Model id; see `lift models list`.")]
 
 
@@ -55,6 +58,7 @@ def optimize(
     dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
     test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("runs"),
+    open_test: OpenTest = False,
     unsafe: Unsafe = False,
 ) -> None:
     """Search for the best program, test it, and export it.
@@ -64,10 +68,10 @@ def optimize(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from lift_sys.app import jobs
+    from lift_sys.app import environment, gate, jobs
     from lift_sys.app.data import load_data
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import POOL, SEARCH, TEST, optimize
+    from lift_sys.app.run import FINAL, POOL, SEARCH, optimize
 
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
@@ -79,12 +83,13 @@ def optimize(
     planned = {
         POOL: job.pool_tasks,
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
-        TEST: 3 * len(data.test),
+        FINAL: 3 * len(data.test if open_test else data.dev),
     }
+    ledger = gate.Ledger(environment.ledger_file()) if open_test else None
     with closing(_sandbox(unsafe)) as sandbox:
         _prepare_model(job.model)
         with Progress(console, planned) as progress:
-            outcome = optimize(job, data, runs, sandbox, progress)
+            outcome = optimize(job, data, runs, sandbox, progress, ledger)
     console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
     outside = 1 - outcome.engine_seconds / outcome.seconds
     console.print(
@@ -101,10 +106,11 @@ def evaluate(
         Path | None, typer.Argument(help="A compiled program; or name a --preset.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="A strategy, e.g. direct or single.")] = None,
-    data: Annotated[str, typer.Option(help="train, dev, phase3, or a task file.")] = "phase3",
+    data: Annotated[str, typer.Option(help="A shipped set, e.g. dev, or a task file.")] = "dev",
     limit: Annotated[int | None, typer.Option(min=1, help="Most tasks.")] = None,
     model: Model = "qwen2.5-coder-0.5b",
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    open_test: OpenTest = False,
     unsafe: Unsafe = False,
 ) -> None:
     """Measure a compiled program or a preset on tasks."""
@@ -113,9 +119,10 @@ def evaluate(
     from lift_sys.app import jobs
 
     with closing(_sandbox(unsafe)) as sandbox:
-        program, name, model_id = jobs.choose_program(artifact, preset, model, sandbox)
-        _prepare_model(model_id)
-        report = jobs.evaluate(program, name, model_id, data, limit, sandbox)
+        chosen = jobs.choose_program(artifact, preset, model, sandbox)
+        tasks = jobs.load_set(data, limit, open_test=open_test)
+        _prepare_model(chosen.model)
+        report = jobs.evaluate(chosen, tasks, sandbox)
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
     else:
@@ -143,11 +150,9 @@ def run(
     text = sys.stdin.read() if spec == "-" else spec
     refuse_unusable(text)  # before a model is fetched or loaded
     with closing(_sandbox(unsafe)) as sandbox:
-        chosen, _, model_id = jobs.choose_program(
-            program, None if program else preset, model, sandbox
-        )
-        _prepare_model(model_id)
-        answer = jobs.answer(chosen, model_id, text, name)
+        chosen = jobs.choose_program(program, None if program else preset, model, sandbox)
+        _prepare_model(chosen.model)
+        answer = jobs.answer(chosen, text, name)
     sys.stdout.write(answer.as_json() if as_json else answer.as_text())
     if answer.code is None:
         raise typer.Exit(1)

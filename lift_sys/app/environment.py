@@ -20,7 +20,7 @@ import lift_sys
 from lift_sys.errors import DatasetError
 
 APP_NAME = "lift-sys"
-SHIPPED = ("train", "dev", "phase3")
+SHIPPED = ("train", "dev", "test", "phase3")
 _REPORTED = ("lift-sys", "dspy", "optuna", "pydantic", "xllamacpp")
 
 
@@ -39,6 +39,11 @@ def models_dir() -> Path:
     if named:
         return Path(named).expanduser()
     return platformdirs.user_cache_path(APP_NAME) / "models"
+
+
+def ledger_file() -> Path:
+    """Return where openings of test sets are noted, in the user's data folder."""
+    return platformdirs.user_data_path(APP_NAME) / "test-openings.jsonl"
 
 
 def data_file(name: str) -> Path:

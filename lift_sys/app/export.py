@@ -66,6 +66,26 @@ class Measured(Record):
     tokens: int
 
 
+class Opening(Record):
+    """One run of an artifact on a test set.
+
+    Attributes:
+        artifact: Its identity.
+        data: Name of the test set.
+        data_sha256: Of its file.
+        opened_at: When, in UTC (ISO 8601).
+        passed: Tasks that passed; ``None`` until the run has ended.
+        total: Tasks, likewise.
+    """
+
+    artifact: str
+    data: str
+    data_sha256: str
+    opened_at: str
+    passed: int | None = None
+    total: int | None = None
+
+
 class Artifact(Versioned):
     """A compiled program.
 
@@ -78,6 +98,7 @@ class Artifact(Versioned):
         predictors: By path.
         scores: On dev and test.
         provenance: Versions, seed, run, data hashes, spend.
+        openings: Test sets that it was run on.
         sha256: Over everything else; empty only while an artifact is being made.
     """
 
@@ -91,6 +112,7 @@ class Artifact(Versioned):
     predictors: dict[str, PredictorState]
     scores: dict[str, Measured] = {}  # noqa: RUF012 (pydantic copies defaults)
     provenance: dict[str, Any] = {}  # noqa: RUF012 (likewise)
+    openings: tuple[Opening, ...] = ()
     sha256: str = ""
 
     def sealed(self) -> Artifact:
@@ -99,6 +121,16 @@ class Artifact(Versioned):
 
     def _hash(self) -> str:
         return digest(self.model_dump(mode="json", exclude={"sha256"}))
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of what makes it this artifact: the program, its model and the job behind it.
+
+        It stays the same when scores and openings are added.
+        """
+        program = {"program", "wire_version", "model", "hypers", "predictors"}
+        job = {key: self.provenance.get(key) for key in ("config", "data_sha256")}
+        return digest([self.model_dump(mode="json", include=program), job])
 
     @property
     def intact(self) -> bool:

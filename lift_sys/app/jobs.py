@@ -5,6 +5,7 @@ Owns the steps between the command line and the packages, so that they can be ca
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 import dspy
 from pydantic import ValidationError
 
-from lift_sys.app import environment
-from lift_sys.app.export import build_program, load_artifact
+from lift_sys.app import environment, gate
+from lift_sys.app.export import Artifact, Opening, build_program, load_artifact, save_artifact
 from lift_sys.app.report import Report, build_report
 from lift_sys.app.run import make_evaluator
 from lift_sys.config import RunConfig
@@ -25,7 +26,7 @@ from lift_sys.inference.usage import Usage, recording
 from lift_sys.ir.models import SpecIR
 from lift_sys.ir.render import render
 from lift_sys.sandbox.base import Sandbox
-from lift_sys.tasks import load_tasks
+from lift_sys.tasks import Task, load_tasks
 from optimizers.evaluate import Row
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
@@ -64,10 +65,27 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
     return config
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A program to run.
+
+    Attributes:
+        program: With its demos and hypers.
+        name: What to call it.
+        model: Id of its model.
+        path: Of its artifact; ``None`` for a preset.
+    """
+
+    program: SpecToCode
+    name: str
+    model: str
+    path: Path | None = None
+
+
 def choose_program(
     artifact: Path | None, preset: str | None, model: str, sandbox: Sandbox
-) -> tuple[SpecToCode, str, str]:
-    """Return a program, what to call it, and the id of its model.
+) -> Chosen:
+    """Return the program of an artifact or a preset.
 
     Raises:
         ConfigError: Neither or both of artifact and preset, or no such preset.
@@ -78,9 +96,10 @@ def choose_program(
         raise ConfigError(msg)
     if artifact is not None:
         loaded = load_artifact(artifact)
-        return build_program(loaded, sandbox), artifact.stem, loaded.model.id
+        program = build_program(loaded, sandbox)
+        return Chosen(program, artifact.stem, loaded.model.id, artifact)
     catalogue.get(model)
-    return make_program(str(preset), sandbox), str(preset), model
+    return Chosen(make_program(str(preset), sandbox), str(preset), model)
 
 
 class MemoryRows:
@@ -98,23 +117,67 @@ class MemoryRows:
         self._rows[row.key] = row
 
 
-def evaluate(
-    program: SpecToCode,
-    name: str,
-    model: str,
-    data: str,
-    limit: int | None,
-    sandbox: Sandbox,
-) -> Report:
-    """Run a program over a task set and return its figures.
+@dataclass(frozen=True)
+class TaskSet:
+    """A task set to measure on.
+
+    Attributes:
+        name: A shipped set or a path.
+        tasks: Its tasks, perhaps fewer than all.
+        sha256: Of its file.
+        is_test: Whether it was behind the gate.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    sha256: str
+    is_test: bool
+
+
+def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
+    """Read a task set; one with test tasks only if it is opened on purpose, and whole.
 
     Raises:
+        ConfigError: It holds test tasks, and the flag was not given or a limit was.
+        DatasetError: It is missing or broken.
+    """
+    path = environment.data_file(name)
+    tasks = load_tasks(path)
+    gate.require_flag(name, tasks, given=open_test)
+    is_test = gate.holds_test_tasks(tasks)
+    if is_test and limit is not None:
+        msg = f"{name!r} is a test set, which is opened whole: leave --limit out"
+        raise ConfigError(msg)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return TaskSet(name, tuple(tasks[:limit]), sha256, is_test)
+
+
+def evaluate(chosen: Chosen, data: TaskSet, sandbox: Sandbox) -> Report:
+    """Run a program over a task set and return its figures.
+
+    An artifact on a test set is noted in the ledger, and in the artifact, before and after.
+
+    Raises:
+        ConfigError: The artifact has been run on this test set before.
         LiftError: A data, model, backend or sandbox failure.
     """
-    tasks = load_tasks(environment.data_file(data))[:limit]
-    evaluator = make_evaluator(model, sandbox, MemoryRows())
-    rows = list(evaluator.run(program, tasks, name))
-    return build_report(data, {name: rows}, rows)
+    ledger = gate.Ledger(environment.ledger_file())
+    gated = chosen.path if data.is_test else None
+    if gated is not None:
+        artifact = load_artifact(gated)
+        opening = gate.open_once(artifact, data.name, data.sha256, ledger)
+        _save_opening(artifact, opening, gated)
+    evaluator = make_evaluator(chosen.model, sandbox, MemoryRows())
+    rows = list(evaluator.run(chosen.program, data.tasks, chosen.name))
+    report = build_report(data.name, {chosen.name: rows}, rows)
+    if gated is not None:
+        rate = report.results[0].rate
+        _save_opening(artifact, gate.close(opening, rate.passed, rate.total, ledger), gated)
+    return report
+
+
+def _save_opening(artifact: Artifact, opening: Opening, path: Path) -> None:
+    save_artifact(artifact.model_copy(update={"openings": (*artifact.openings, opening)}), path)
 
 
 @dataclass(frozen=True)
@@ -161,7 +224,7 @@ class Answer:
         return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def answer(program: SpecToCode, model: str, spec: str, name: str | None) -> Answer:
+def answer(chosen: Chosen, spec: str, name: str | None) -> Answer:
     """Run a program on one spec.
 
     Raises:
@@ -172,9 +235,9 @@ def answer(program: SpecToCode, model: str, spec: str, name: str | None) -> Answ
     if name is not None and not name.isidentifier():
         msg = f"{name!r} is not a Python identifier; give --name a word such as count_words"
         raise ConfigError(msg)
-    lm = build_lm(model, environment.models_dir())
+    lm = build_lm(chosen.model, environment.models_dir())
     with recording() as calls, dspy.context(lm=lm):
-        prediction = program(spec=spec, entry_point=name)
+        prediction = chosen.program(spec=spec, entry_point=name)
     return Answer(
         entry_point=prediction.entry_point,
         ir=prediction.ir,

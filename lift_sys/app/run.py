@@ -17,10 +17,10 @@ import dspy
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
-from lift_sys.app import environment
-from lift_sys.app.assemble import make_artifact
+from lift_sys.app import environment, gate
+from lift_sys.app.assemble import make_artifact, with_test
 from lift_sys.app.data import Data
-from lift_sys.app.export import save_artifact
+from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, markdown, summarise
 from lift_sys.app.store import RunDirectory
@@ -43,7 +43,7 @@ from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
 
 DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
-POOL, SEARCH, TEST = "demo pool", "search", "test"
+POOL, SEARCH, FINAL = "demo pool", "search", "final table"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,12 @@ def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
 
 
 def optimize(
-    config: RunConfig, data: Data, runs: Path, sandbox: Sandbox, progress: Progress
+    config: RunConfig,
+    data: Data,
+    runs: Path,
+    sandbox: Sandbox,
+    progress: Progress,
+    ledger: gate.Ledger | None,
 ) -> Outcome:
     """Run a job, or go on with it where it stopped.
 
@@ -84,6 +89,8 @@ def optimize(
         runs: Where run directories are.
         sandbox: Where generated code runs.
         progress: What shows how it goes.
+        ledger: Where the opening of the test set is noted. Without one a set of test tasks stays
+            closed and the final table is of the dev tasks.
 
     Raises:
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
@@ -102,12 +109,18 @@ def optimize(
         progress.begin(SEARCH)
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
-        tables = _test(data, winner, evaluator, sandbox, progress)
-        report = build_report(config.test_data, tables, list(rows))
+        artifact = make_artifact(config, data, winner, search)
+        opening = _open(artifact, config, data, ledger)
+        final = _Final.of(config, data, opened=opening is not None)
+        tables = _run_final(final, winner, evaluator, sandbox, progress)
+        report = build_report(final.label, tables, list(rows))
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
-        artifact = make_artifact(config, data, winner, search, report)
+        if final.is_test:
+            artifact = with_test(artifact, config.test_data, data, report)
+        if opening is not None and ledger is not None:
+            artifact = artifact.model_copy(update={"openings": (_closed(opening, report, ledger),)})
         saved = save_artifact(artifact, run.path / "best.json")
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
@@ -196,8 +209,41 @@ def _first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _test(
-    data: Data,
+@dataclass(frozen=True)
+class _Final:
+    """The tasks of the final table and what they are called."""
+
+    label: str
+    tasks: Sequence[Task]
+    is_test: bool
+
+    @classmethod
+    def of(cls, config: RunConfig, data: Data, *, opened: bool) -> _Final:
+        if opened or not gate.holds_test_tasks(data.test):
+            return cls(config.test_data, data.test, is_test=True)
+        return cls(f"{config.dev_data} (the winner was chosen on it)", data.dev, is_test=False)
+
+
+def _open(
+    artifact: Artifact, config: RunConfig, data: Data, ledger: gate.Ledger | None
+) -> Opening | None:
+    """Open the test set for a job's winner; the same job again finds it open."""
+    if ledger is None or not gate.holds_test_tasks(data.test):
+        return None
+    sha256 = data.hashes[config.test_data]
+    past = gate.known_result(artifact, sha256, ledger)
+    return past or gate.open_once(artifact, config.test_data, sha256, ledger)
+
+
+def _closed(opening: Opening, report: Report, ledger: gate.Ledger) -> Opening:
+    if opening.passed is not None:
+        return opening
+    rate = report.results[-1].rate
+    return gate.close(opening, rate.passed, rate.total, ledger)
+
+
+def _run_final(
+    final: _Final,
     winner: SpecToCode,
     evaluator: Evaluator,
     sandbox: Sandbox,
@@ -208,10 +254,10 @@ def _test(
         ZERO_SHOT: make_program("single", sandbox),
         WINNER: winner,
     }
-    progress.begin(TEST, len(programs) * len(data.test))
+    progress.begin(FINAL, len(programs) * len(final.tasks))
     tables: dict[str, Sequence[Row]] = {}
     for name, program in programs.items():
-        tables[name] = list(evaluator.run(program, data.test, name))
+        tables[name] = list(evaluator.run(program, final.tasks, name))
         progress.say(f"  {name}: {summarise(name, tables[name]).rate}")
     progress.end()
     return tables

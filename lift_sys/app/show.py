@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lift_sys.app.export import Artifact, PredictorState
+from lift_sys.app.export import Artifact, Opening, PredictorState
 
 
 def render_artifact(artifact: Artifact) -> str:
@@ -17,6 +17,7 @@ def render_artifact(artifact: Artifact) -> str:
         f"{m.tokens:,} tokens out"
         for split, m in artifact.scores.items()
     ]
+    lines += [_opening(opening) for opening in artifact.openings]
     for path, state in artifact.predictors.items():
         lines += ["", f"## {path}", "", state.instructions.strip(), ""]
         lines += _demos(state)
@@ -24,6 +25,11 @@ def render_artifact(artifact: Artifact) -> str:
     lines += [f"- {k}: {json.dumps(v, ensure_ascii=False)}" for k, v in artifact.provenance.items()]
     lines += ["", f"model sha256: {artifact.model.sha256}", f"sha256: {artifact.sha256}"]
     return "\n".join(lines) + "\n"
+
+
+def _opening(opening: Opening) -> str:
+    result = "no result" if opening.passed is None else f"{opening.passed}/{opening.total}"
+    return f"- test set {opening.data} opened at {opening.opened_at}: {result}"
 
 
 def _demos(state: PredictorState) -> list[str]:
