@@ -39,6 +39,9 @@ def make_artifact(
                 low=test.rate.low,
                 high=test.rate.high,
                 tokens=test.usage.completion_tokens,
+                seconds=test.seconds,
+                outcomes=test.outcomes,
+                categories=test.categories,
             ),
         },
         provenance={

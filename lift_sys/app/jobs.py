@@ -5,6 +5,7 @@ Owns the steps between the command line and the packages, so that they can be ca
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,10 +112,12 @@ def evaluate(
     Raises:
         LiftError: A data, model, backend or sandbox failure.
     """
-    tasks = load_tasks(environment.data_file(data))[:limit]
+    file = environment.data_file(data)
+    tasks = load_tasks(file)[:limit]
     evaluator = make_evaluator(model, sandbox, MemoryRows())
     rows = list(evaluator.run(program, tasks, name))
-    return build_report(data, {name: rows}, rows)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return build_report(data, sha256, {name: rows}, rows)
 
 
 @dataclass(frozen=True)

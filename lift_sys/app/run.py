@@ -103,7 +103,8 @@ def optimize(
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
         tables = _test(data, winner, evaluator, sandbox, progress)
-        report = build_report(config.test_data, tables, list(rows))
+        sha256 = data.hashes[config.test_data]
+        report = build_report(config.test_data, sha256, tables, list(rows))
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
