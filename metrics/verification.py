@@ -80,7 +80,7 @@ def check_task(task: Task, sandbox: Sandbox, equivalent: Mapping[str, str]) -> T
     problems += [f"a hidden case notices {name!r}, listed as equivalent" for name in sorted(wrong)]
     survivors = tuple(m.description for m in alive if m.description not in equivalent)
     total = len(mutants) - len(known & equivalent.keys())
-    if total and len(survivors) > (1 - KILL_RATE) * total:
+    if total and (total - len(survivors)) / total < KILL_RATE:
         problems.append(
             f"the hidden cases miss {len(survivors)} of {total} mutants: {'; '.join(survivors)}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lift_sys.app import environment
 from lift_sys.app.data import Data
-from lift_sys.app.export import Artifact, Measured, ModelRef, describe_program
+from lift_sys.app.export import Artifact, Measured, ModelRef, Opening, describe_program
 from lift_sys.app.report import Report
 from lift_sys.config import RunConfig
 from lift_sys.inference import catalogue
@@ -38,19 +38,30 @@ def make_artifact(
     )
 
 
-def with_test(artifact: Artifact, name: str, data: Data, report: Report) -> Artifact:
-    """Return the artifact with the last result of a report as its test score."""
-    test = report.results[-1]
-    measured = Measured(
-        data=name,
-        data_sha256=data.hashes[name],
-        passed=test.rate.passed,
-        total=test.rate.total,
-        low=test.rate.low,
-        high=test.rate.high,
-        tokens=test.usage.completion_tokens,
+def with_test(artifact: Artifact, report: Report, opening: Opening | None) -> Artifact:
+    """Return the artifact with the last result of a report as its test score.
+
+    Args:
+        artifact: Of the program that the result belongs to.
+        report: On a test set.
+        opening: The finished opening of that set, to be written into the artifact.
+    """
+    result = report.results[-1]
+    test = Measured(
+        data=report.data,
+        data_sha256=report.data_sha256,
+        passed=result.rate.passed,
+        total=result.rate.total,
+        low=result.rate.low,
+        high=result.rate.high,
+        tokens=result.usage.completion_tokens,
+        seconds=result.seconds,
+        outcomes=result.outcomes,
+        categories=result.categories,
     )
-    return artifact.model_copy(update={"scores": {**artifact.scores, "test": measured}})
+    openings = artifact.openings if opening is None else (*artifact.openings, opening)
+    changed = {"scores": {**artifact.scores, "test": test}, "openings": openings}
+    return artifact.model_copy(update=changed)
 
 
 def _measured_trial(name: str, data: Data, trial: Trial) -> Measured:

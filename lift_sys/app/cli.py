@@ -159,6 +159,23 @@ def run(
 
 
 @app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A run directory, an artifact, or a report as JSON.")],
+    b: Annotated[Path, typer.Argument(help="Likewise, on the same tasks.")],
+    program_a: Annotated[
+        str | None, typer.Option(help="Which program of A; default: the last, a run's winner.")
+    ] = None,
+    program_b: Annotated[str | None, typer.Option(help="Likewise, of B.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Compare two measured programs task by task, and say what that shows of B."""
+    from lift_sys.app.compare import load_side, markdown, pair
+
+    both = pair(load_side(a, program_a), load_side(b, program_b))
+    sys.stdout.write(both.model_dump_json() + "\n" if as_json else markdown(both))
+
+
+@app.command()
 def show(artifact: Annotated[Path, typer.Argument(help="A compiled program.")]) -> None:
     """Print an artifact's prompts, demos and hypers in plain text."""
     from lift_sys.app.export import load_artifact

@@ -55,6 +55,9 @@ class Measured(Record):
         low: Lower end of the 95 % Wilson interval.
         high: Upper end.
         tokens: Generated tokens spent on all tasks.
+        seconds: Wall time of all tasks, in seconds; ``None`` where it is not kept.
+        outcomes: Pass or fail by task id; empty where only the totals are kept.
+        categories: Category of each task in ``outcomes``.
     """
 
     data: str
@@ -64,6 +67,9 @@ class Measured(Record):
     low: float
     high: float
     tokens: int
+    seconds: float | None = None
+    outcomes: dict[str, bool] = {}  # noqa: RUF012 (pydantic copies defaults)
+    categories: dict[str, str] = {}  # noqa: RUF012 (likewise)
 
 
 class Opening(Record):

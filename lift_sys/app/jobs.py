@@ -15,7 +15,8 @@ import dspy
 from pydantic import ValidationError
 
 from lift_sys.app import environment, gate
-from lift_sys.app.export import Artifact, Opening, build_program, load_artifact, save_artifact
+from lift_sys.app.assemble import with_test
+from lift_sys.app.export import build_program, load_artifact, save_artifact
 from lift_sys.app.report import Report, build_report
 from lift_sys.app.run import make_evaluator
 from lift_sys.config import RunConfig
@@ -166,18 +167,16 @@ def evaluate(chosen: Chosen, data: TaskSet, sandbox: Sandbox) -> Report:
     if gated is not None:
         artifact = load_artifact(gated)
         opening = gate.open_once(artifact, data.name, data.sha256, ledger)
-        _save_opening(artifact, opening, gated)
+        opened = artifact.model_copy(update={"openings": (*artifact.openings, opening)})
+        save_artifact(opened, gated)
     evaluator = make_evaluator(chosen.model, sandbox, MemoryRows())
     rows = list(evaluator.run(chosen.program, data.tasks, chosen.name))
-    report = build_report(data.name, {chosen.name: rows}, rows)
+    report = build_report(data.name, data.sha256, {chosen.name: rows}, rows)
     if gated is not None:
         rate = report.results[0].rate
-        _save_opening(artifact, gate.close(opening, rate.passed, rate.total, ledger), gated)
+        closed = gate.close(opening, rate.passed, rate.total, ledger)
+        save_artifact(with_test(artifact, report, closed), gated)
     return report
-
-
-def _save_opening(artifact: Artifact, opening: Opening, path: Path) -> None:
-    save_artifact(artifact.model_copy(update={"openings": (*artifact.openings, opening)}), path)
 
 
 @dataclass(frozen=True)

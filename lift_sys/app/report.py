@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
-from metrics.stats import ALPHA, Comparison, Rate, compare
+from metrics.stats import ALPHA, Comparison, Rate, compare, correct
 from optimizers.evaluate import Row
 
 
@@ -21,6 +21,7 @@ class Result(Record):
     Attributes:
         name: What the program is called.
         outcomes: Pass or fail by task id.
+        categories: Category by task id.
         rate: Of all tasks.
         by_category: Rate by category.
         usage: Tokens and engine seconds of all tasks.
@@ -30,6 +31,7 @@ class Result(Record):
 
     name: str
     outcomes: dict[str, bool]
+    categories: dict[str, str]
     rate: Rate
     by_category: dict[str, Rate]
     usage: Usage
@@ -52,8 +54,9 @@ class Report(Versioned):
 
     Attributes:
         data: Name of the test set.
+        data_sha256: Of its file.
         results: One per program, in the order of the table.
-        comparisons: Paired, the later program against each earlier one.
+        comparisons: Paired, the later program against each earlier one; corrected together.
         usage: Of every answer generated for the run, each counted once.
         overhead_seconds: Time that all rows of the run spent outside the model, in seconds.
     """
@@ -61,6 +64,7 @@ class Report(Versioned):
     current_version: ClassVar[int] = 1
 
     data: str
+    data_sha256: str
     results: tuple[Result, ...]
     comparisons: tuple[PairedComparison, ...]
     usage: Usage
@@ -79,6 +83,7 @@ def summarise(name: str, rows: Sequence[Row]) -> Result:
     return Result(
         name=name,
         outcomes={r.task_id: r.score.passed for r in rows},
+        categories={r.task_id: r.category for r in rows},
         rate=Rate.of(sum(r.score.passed for r in rows), len(rows)),
         by_category={
             c: Rate.of(
@@ -93,30 +98,35 @@ def summarise(name: str, rows: Sequence[Row]) -> Result:
     )
 
 
-def build_report(data: str, results: Mapping[str, Sequence[Row]], every: Sequence[Row]) -> Report:
+def build_report(
+    data: str, data_sha256: str, results: Mapping[str, Sequence[Row]], every: Sequence[Row]
+) -> Report:
     """Return the report of a run.
 
     Args:
         data: Name of the test set.
+        data_sha256: Of its file.
         results: Test rows by program, in the order of the table.
         every: All rows of the run, search included.
     """
     summaries = [summarise(name, rows) for name, rows in results.items()]
-    pairs = [
+    pairs = [(first, second) for i, second in enumerate(summaries) for first in summaries[:i]]
+    compared = correct([compare(first.outcomes, second.outcomes) for first, second in pairs])
+    comparisons = tuple(
         PairedComparison(
             first=first.name,
             second=second.name,
             first_tokens=first.usage.completion_tokens,
             second_tokens=second.usage.completion_tokens,
-            comparison=compare(first.outcomes, second.outcomes),
+            comparison=comparison,
         )
-        for i, second in enumerate(summaries)
-        for first in summaries[:i]
-    ]
+        for (first, second), comparison in zip(pairs, compared, strict=True)
+    )
     return Report(
         data=data,
+        data_sha256=data_sha256,
         results=tuple(summaries),
-        comparisons=tuple(pairs),
+        comparisons=comparisons,
         usage=Usage.of(_distinct(every)),
         overhead_seconds=sum(r.seconds - r.usage.seconds for r in every),
     )
@@ -155,26 +165,40 @@ def _categories(report: Report) -> list[str]:
 
 
 def _comparisons(report: Report) -> list[str]:
+    together = len(report.comparisons)
     lines = []
     for pair in report.comparisons:
         c = pair.comparison
+        corrected = f" (corrected {p_text(c.p_corrected)})" if together > 1 else ""
         lines.append(
             f"- {pair.second} against {pair.first}: {len(c.only_second)} tasks gained, "
-            f"{len(c.only_first)} lost, exact McNemar p = {c.p_value:.3f}, "
-            f"{pair.second_tokens:,} against {pair.first_tokens:,} tokens out: {c.verdict}."
+            f"{len(c.only_first)} lost, {c.difference}, exact McNemar p {p_text(c.p_value)}"
+            f"{corrected}, {pair.second_tokens:,} against {pair.first_tokens:,} tokens out: "
+            f"{c.verdict}."
         )
-    total = report.results[0].rate.total
-    lines.append(
-        f"- {total} tasks show a difference (p ≤ {ALPHA}) only from {_flips_needed()} one-sided "
-        "flips on; read the intervals."
-    )
+    if together > 1:
+        lines.append(
+            f"- Verdicts go by p after Holm's correction for {together} comparisons; the clearest "
+            f"needs {_flips_needed(ALPHA / together)} one-sided flips or more to show a "
+            f"difference (p ≤ {ALPHA}); read the intervals."
+        )
+    else:
+        lines.append(
+            f"- {report.results[0].rate.total} tasks show a difference (p ≤ {ALPHA}) only from "
+            f"{_flips_needed(ALPHA)} one-sided flips on; read the intervals."
+        )
     return lines
 
 
-def _flips_needed() -> int:
+def p_text(p_value: float) -> str:
+    """Return a p-value as it is printed, with its relation sign."""
+    return f"= {p_value:.3f}" if p_value >= 0.0005 else "< 0.001"
+
+
+def _flips_needed(alpha: float) -> int:
     """Return the fewest flips, all one way, that the exact test calls significant."""
     flips = 1
-    while 2 * 0.5**flips > ALPHA:
+    while 2 * 0.5**flips > alpha:
         flips += 1
     return flips
 

@@ -113,14 +113,12 @@ def optimize(
         opening = _open(artifact, config, data, ledger)
         final = _Final.of(config, data, opened=opening is not None)
         tables = _run_final(final, winner, evaluator, sandbox, progress)
-        report = build_report(final.label, tables, list(rows))
+        report = build_report(final.label, final.data_sha256, tables, list(rows))
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
         if final.is_test:
-            artifact = with_test(artifact, config.test_data, data, report)
-        if opening is not None and ledger is not None:
-            artifact = artifact.model_copy(update={"openings": (_closed(opening, report, ledger),)})
+            artifact = with_test(artifact, report, _closed(opening, report, ledger))
         saved = save_artifact(artifact, run.path / "best.json")
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
@@ -214,14 +212,18 @@ class _Final:
     """The tasks of the final table and what they are called."""
 
     label: str
+    data_sha256: str
     tasks: Sequence[Task]
     is_test: bool
 
     @classmethod
     def of(cls, config: RunConfig, data: Data, *, opened: bool) -> _Final:
         if opened or not gate.holds_test_tasks(data.test):
-            return cls(config.test_data, data.test, is_test=True)
-        return cls(f"{config.dev_data} (the winner was chosen on it)", data.dev, is_test=False)
+            name = config.test_data
+            return cls(name, data.hashes[name], data.test, is_test=True)
+        name = config.dev_data
+        label = f"{name} (the winner was chosen on it)"
+        return cls(label, data.hashes[name], data.dev, is_test=False)
 
 
 def _open(
@@ -235,8 +237,8 @@ def _open(
     return past or gate.open_once(artifact, config.test_data, sha256, ledger)
 
 
-def _closed(opening: Opening, report: Report, ledger: gate.Ledger) -> Opening:
-    if opening.passed is not None:
+def _closed(opening: Opening | None, report: Report, ledger: gate.Ledger | None) -> Opening | None:
+    if opening is None or ledger is None or opening.passed is not None:
         return opening
     rate = report.results[-1].rate
     return gate.close(opening, rate.passed, rate.total, ledger)

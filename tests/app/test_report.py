@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app.report import Report, build_report, markdown, summarise
+from lift_sys.app.report import Report, build_report, markdown, p_text, summarise
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import Score, Status
 from metrics.stats import Rate
@@ -52,6 +52,7 @@ def test_the_figures_of_one_program() -> None:
     found = summarise("direct", some)
     assert found.rate == Rate.of(2, 4)
     assert found.outcomes == {"t0": True, "t1": True, "t2": False, "t3": False}
+    assert found.categories == {"t0": "even", "t1": "odd", "t2": "even", "t3": "odd"}
     assert found.by_category == {"even": Rate.of(1, 2), "odd": Rate.of(1, 2)}
     assert found.failures == {"t2": "timeout", "t3": "code: truncated at 512 tokens"}
     assert (found.usage.calls, found.usage.completion_tokens, found.seconds) == (4, 40, 10.0)
@@ -64,7 +65,7 @@ THIRD = rows("011111000", "c")
 
 def make_report() -> Report:
     tables = {"direct": FIRST, "zero-shot IR": SECOND, "winner": THIRD}
-    return build_report("phase3", tables, [*FIRST, *SECOND, *THIRD])
+    return build_report("phase3", "0" * 64, tables, [*FIRST, *SECOND, *THIRD])
 
 
 def test_every_later_program_is_compared_with_every_earlier_one() -> None:
@@ -75,9 +76,31 @@ def test_every_later_program_is_compared_with_every_earlier_one() -> None:
         ("zero-shot IR", "winner"),
     ]
     assert [(p.first_tokens, p.second_tokens) for p in pairs] == [(9000, 90), (9000, 90), (90, 90)]
-    assert [p.comparison.verdict for p in pairs] == ["better"] + [
-        "not enough evidence of a difference"
-    ] * 2
+
+
+def test_comparisons_made_together_are_corrected_together() -> None:
+    found = [p.comparison for p in make_report().comparisons]
+    assert [c.p_value for c in found] == [0.03125, 0.0625, 1.0]
+    assert [c.p_corrected for c in found] == [0.09375, 0.125, 1.0]
+    assert all(c.verdict.startswith("not enough evidence: about ") for c in found)
+
+
+def test_a_single_comparison_is_not_corrected() -> None:
+    report = build_report("phase3", "0" * 64, {"direct": FIRST, "zero-shot IR": SECOND}, [])
+    assert report.comparisons[0].comparison.verdict == "better"
+    text = markdown(report)
+    assert "9 tasks show a difference (p ≤ 0.05) only from 6 one-sided flips on" in text
+    assert "orrect" not in text
+    assert "exact McNemar p = 0.031, 90 against 9,000 tokens out: better." in text
+
+
+def test_a_tiny_p_is_not_printed_as_zero() -> None:
+    assert [p_text(p) for p in (1.0, 0.0312, 0.0005, 0.0004)] == [
+        "= 1.000",
+        "= 0.031",
+        "= 0.001",
+        "< 0.001",
+    ]
 
 
 def test_the_table_as_markdown() -> None:
@@ -88,13 +111,16 @@ def test_the_table_as_markdown() -> None:
         "| zero-shot IR | 6/9 (66.7 %, 95 % CI 35–88 %) | 90 | 900 (225) | 22 |",
         "| category | direct | zero-shot IR | winner |",
         "| even | 0/5 (0%–43%) | 3/5 (23%–88%) | 2/5 (12%–77%) |",
-        "- zero-shot IR against direct: 6 tasks gained, 0 lost, exact McNemar p = 0.031, "
-        "90 against 9,000 tokens out: better.",
-        "- winner against direct: 5 tasks gained, 0 lost, exact McNemar p = 0.062, "
-        "90 against 9,000 tokens out: not enough evidence of a difference.",
+        "- zero-shot IR against direct: 6 tasks gained, 0 lost, +66.7 points (95 % CI +4 to +93), "
+        "exact McNemar p = 0.031 (corrected = 0.094), 90 against 9,000 tokens out: "
+        "not enough evidence: about 3 more tasks needed.",
+        "- winner against zero-shot IR: 0 tasks gained, 1 lost, -11.1 points (95 % CI -48 to +28), "
+        "exact McNemar p = 1.000 (corrected = 1.000), 90 against 90 tokens out: "
+        "not enough evidence: about 72 more tasks needed.",
+        "- Verdicts go by p after Holm's correction for 3 comparisons; the clearest needs 7 "
+        "one-sided flips or more to show a difference (p ≤ 0.05); read the intervals.",
     ):
         assert line in text.splitlines()
-    assert "9 tasks show a difference (p ≤ 0.05) only from 6 one-sided flips on" in text
 
 
 def test_answers_that_rows_share_are_generated_once() -> None:
@@ -104,7 +130,7 @@ def test_answers_that_rows_share_are_generated_once() -> None:
         row(1, passed=True, key="b", calls=(shared,), seconds=2.5),
         row(2, passed=True, key="c", calls=(call(), call()), seconds=4.0),
     ]
-    report = build_report("d", {"p": every}, every)
+    report = build_report("d", "0" * 64, {"p": every}, every)
     assert report.results[0].usage.calls == 5
     assert (report.usage.calls, report.usage.seconds) == (4, 9.0)
     assert report.overhead_seconds == pytest.approx(1.0)
@@ -115,14 +141,14 @@ def test_answers_that_rows_share_are_generated_once() -> None:
 
 
 def test_a_run_without_calls_has_no_share() -> None:
-    nothing = build_report("d", {"p": [row(0, passed=False, calls=(), seconds=0.0)]}, [])
+    nothing = build_report("d", "0" * 64, {"p": [row(0, passed=False, calls=(), seconds=0.0)]}, [])
     assert nothing.share_outside_model == 0.0
     assert "0 answers generated" in markdown(nothing)
 
 
 def test_programs_on_different_tasks_are_not_compared() -> None:
     with pytest.raises(ValueError, match="same tasks"):
-        build_report("d", {"a": rows("11"), "b": rows("111")}, [])
+        build_report("d", "0" * 64, {"a": rows("11"), "b": rows("111")}, [])
 
 
 def test_json_loses_nothing() -> None:

@@ -80,7 +80,7 @@ def outcome(runs: Path) -> dict[str, Any]:
         "comparisons": report["comparisons"],
         "hypers": artifact.hypers,
         "predictors": artifact.predictors,
-        "scores": artifact.scores,
+        "scores": {k: m.model_copy(update={"seconds": None}) for k, m in artifact.scores.items()},
         "rows": sorted(timeless, key=lambda row: str(row["key"])),
     }
 

@@ -10,6 +10,8 @@ import pytest
 from lift_sys.ir.models import SpecIR
 from lift_sys.sandbox import Sandbox, create_sandbox
 from lift_sys.tasks import Case, Task
+from metrics import verification
+from metrics.mutants import Mutant
 from metrics.verification import check_task, same_behaviour
 
 GOLD: dict[str, Any] = {
@@ -164,3 +166,17 @@ def test_tasks_that_behave_the_same_are_found(sandbox: Sandbox) -> None:
     # the cases of both agree, but not on every shared input
     far = other.model_copy(update={"visible": (Case(args="(11,)", expected="True"),)})
     assert same_behaviour([task(), far], sandbox) == []
+
+
+@pytest.mark.parametrize(("missed", "enough"), [(0, True), (1, True), (2, False)])
+def test_nine_of_ten_mutants_are_enough(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, missed: int, enough: bool
+) -> None:
+    codes = [CODE] * missed + ["def is_small(n):\n    return None"] * (10 - missed)
+    mutants = [Mutant(description=str(i), code=code) for i, code in enumerate(codes)]
+    monkeypatch.setattr(verification, "make_mutants", lambda _: mutants)
+
+    checked = check_task(task(), sandbox, {})
+
+    assert checked.killed == 10 - missed
+    assert (checked.problems == ()) is enough

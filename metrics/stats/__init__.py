@@ -1,0 +1,26 @@
+"""Statistics that every printed figure passes through: intervals, paired tests, and their power."""
+
+from __future__ import annotations
+
+from metrics.stats.bootstrap import BootstrapComparison, compare_rollouts
+from metrics.stats.paired import Comparison, compare, correct, holm
+from metrics.stats.power import POWER, minimum_detectable, power, tasks_needed
+from metrics.stats.rates import ALPHA, Difference, Rate, pass_at_k, pass_hat_k
+
+__all__ = [
+    "ALPHA",
+    "POWER",
+    "BootstrapComparison",
+    "Comparison",
+    "Difference",
+    "Rate",
+    "compare",
+    "compare_rollouts",
+    "correct",
+    "holm",
+    "minimum_detectable",
+    "pass_at_k",
+    "pass_hat_k",
+    "power",
+    "tasks_needed",
+]
