@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from lift_sys.app.export import Artifact, ModelRef, describe_program, save_artifact
+from lift_sys.app.export import (
+    Artifact,
+    ModelRef,
+    Opening,
+    describe_program,
+    load_artifact,
+    save_artifact,
+)
 from lift_sys.inference import catalogue
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.sandbox import create_sandbox
@@ -186,3 +194,37 @@ def test_doctor_reports_a_working_sandbox() -> None:
 
     assert done.returncode == 0, done.stdout
     assert "sandbox runs code: passed" in done.stdout
+
+
+def test_test_tasks_stay_closed_without_the_flag() -> None:
+    done = lift("eval", "--preset", "direct", "--data", "phase3")
+
+    refused(done, "'phase3' holds test tasks", "--open-test")
+
+
+def test_a_test_set_is_opened_whole() -> None:
+    done = lift("eval", "--preset", "direct", "--data", "phase3", "--open-test", "--limit", "3")
+
+    refused(done, "'phase3'", "whole")
+
+
+def test_an_artifact_that_was_opened_stays_so(artifact: Path, tmp_path: Path) -> None:
+    ledger = {"XDG_DATA_HOME": str(tmp_path / "data")}
+    tasks = tmp_path / "mine.jsonl"
+    tasks.write_text(json.dumps({**TASK, "split": "test"}) + "\n")
+    whole = load_artifact(artifact)
+    sha256 = hashlib.sha256(tasks.read_bytes()).hexdigest()
+    opening = Opening(
+        artifact=whole.identity,
+        data="mine",
+        data_sha256=sha256,
+        opened_at="then",
+        passed=0,
+        total=1,
+    )
+    save_artifact(whole.model_copy(update={"openings": (opening,)}), artifact)
+
+    done = lift("eval", str(artifact), "--data", str(tasks), "--open-test", **ledger)
+
+    refused(done, "passed 0 of 1", "once per artifact")
+    assert not (tmp_path / "data").exists()

@@ -12,6 +12,7 @@ from lift_sys.app.export import (
     Artifact,
     Measured,
     ModelRef,
+    Opening,
     PredictorState,
     build_program,
     describe_program,
@@ -55,6 +56,16 @@ def make_artifact() -> Artifact:
             )
         },
         provenance={"seed": 0, "versions": {"dspy": "3"}},
+        openings=(
+            Opening(
+                artifact="2" * 64,
+                data="test",
+                data_sha256="3" * 64,
+                opened_at="2026-01-02T03:04:05+00:00",
+                passed=50,
+                total=100,
+            ),
+        ),
     )
 
 
