@@ -78,6 +78,8 @@ def literal_type(text: str) -> type | None:
     and plain numbers as 0, which changes neither the answer nor the type of a container, and the
     answer for such a shape is kept. Whatever else the text holds is parsed as it is.
     """
+    if len(text) > MAX_LITERAL_CHARS:
+        return None
     shape = _NUMBER.sub("0", _TEXT.sub("None", text))
     match shape:
         case "None":

@@ -225,6 +225,8 @@ _pieces = st.sampled_from(
 @example("('a''b',)")
 @example("(01,)")
 @example("(1.5).real")
+@example(f"('{'a' * MAX_LITERAL_CHARS}',)")
+@example(f"'{'a' * MAX_LITERAL_CHARS}'")
 def test_the_quick_answer_is_the_slow_one(text: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such text makes the parser warn

@@ -13,6 +13,7 @@ HUMANEVAL: dict[str, Any] = {
         '    """ Halve every number, rounding down.\n'
         "    >>> halves([4, 7])\n    [2, 3]\n"
         "    >>> halves([])\n    []\n"
+        "    >>> halves([9])\n\n"
         "    >>> halves([halve(8)])\n    [2]\n"
         "    >>> print(halves([2]))\n    [1]\n"
         '    """\n'
