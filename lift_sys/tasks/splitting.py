@@ -55,13 +55,10 @@ def split_tasks(
         ids = {task.id for task in drawn}
         left = [task for task in left if task.id not in ids]
     order = {task.id: place for place, task in enumerate(tasks)}
-    return {
-        name: [
-            task.model_copy(update={"split": name})
-            for task in sorted(members, key=lambda task: order[task.id])
-        ]
-        for name, members in chosen.items()
-    }
+    for name, members in chosen.items():
+        members.sort(key=lambda task: order[task.id])
+        chosen[name] = [task.model_copy(update={"split": name}) for task in members]
+    return chosen
 
 
 def apportion(counts: Mapping[Stratum, int], size: int) -> dict[Stratum, int]:
