@@ -1,7 +1,7 @@
 """Python literals as text, the form in which tasks and assertions carry values.
 
-Owns the one parser for that text. It never evaluates anything: the text is parsed to an AST and
-only literal nodes are turned into values, so it is safe on text that a model wrote.
+Owns the one parser for that text, and the one writer. Nothing is ever evaluated: the text is parsed
+to an AST and only literal nodes are turned into values, so it is safe on text that a model wrote.
 Beyond ``ast.literal_eval`` it reads the constructors that have no literal form: ``set()``,
 ``frozenset({..})``, ``float('nan')``, ``Decimal('1.5')``, ``Fraction(1, 3)``,
 ``date(2024, 2, 29)``, ``datetime(..)``, ``time(..)``, ``timedelta(..)``.
@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import ast
 import datetime
+import functools
+import math
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -65,11 +68,72 @@ def parse_literal(text: str) -> Any:
 
 def is_literal(text: str) -> bool:
     """Tell whether ``parse_literal`` would accept the text."""
+    return literal_type(text) is not None
+
+
+def literal_type(text: str) -> type | None:
+    """Return the type of what ``parse_literal`` would give, or ``None`` if it would refuse.
+
+    A task file holds thousands of literals of a few shapes. So plain strings are read as ``None``
+    and plain numbers as 0, which changes neither the answer nor the type of a container, and the
+    answer for such a shape is kept. Whatever else the text holds is parsed as it is.
+    """
+    if len(text) > MAX_LITERAL_CHARS:
+        return None
+    shape = _NUMBER.sub("0", _TEXT.sub("None", text))
+    match shape:
+        case "None":
+            return type(None) if text == shape else str
+        case "0" | "-0":
+            return float if "." in text else int
+    if len(shape) <= _LONGEST_SHAPE and _CONTAINER.fullmatch(shape):
+        return _known_type(shape) or _parsed_type(text)
+    return _parsed_type(text)
+
+
+def _parsed_type(text: str) -> type | None:
     try:
-        parse_literal(text)
+        return type(parse_literal(text))
     except ValueError:
-        return False
-    return True
+        return None
+
+
+_LONGEST_SHAPE = 400
+_TEXT = re.compile(r"""(?<![\w'"])'[^'\\\x00-\x1f\ud800-\udfff]*'(?!['"])""")
+_NUMBER = re.compile(r"(?<![\w.])(?:0|[1-9][0-9]{0,300})(?:\.[0-9]{1,300})?(?![\w.])")
+_CONTAINER = re.compile(r"[\[({](?:[\]\[(){},: 0-]|None|True|False)*")
+_known_type = functools.lru_cache(maxsize=4096)(_parsed_type)
+
+
+def write_literal(value: object) -> str:
+    """Return text from which ``parse_literal`` makes an equal value of the same type.
+
+    Raises:
+        ValueError: The value is not made of what a literal can say.
+    """
+    text = _written(value)
+    if literal_type(text) is not type(value):
+        msg = f"a {type(value).__name__} has no literal"
+        raise ValueError(msg)
+    return text
+
+
+def _written(value: object) -> str:
+    kind = type(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_written(k)}: {_written(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_written, value)) + (",)" if len(value) == 1 else ")")
+    if isinstance(value, frozenset | set):
+        inside = "{" + ", ".join(sorted(map(_written, value))) + "}" if value else ""
+        return inside if inside and kind is set else f"{kind.__name__}({inside})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if isinstance(value, datetime.timedelta):
+        return f"timedelta({value.days}, {value.seconds}, {value.microseconds})"
+    return repr(value).removeprefix("datetime.")
 
 
 def _value(node: ast.expr) -> Any:

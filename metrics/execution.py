@@ -2,13 +2,18 @@
 
 Owns how a verdict becomes a ``Score``. ``passed`` means every hidden case passed; the value is the
 share of them that did. A failure of the sandbox raises and is never a score.
+
+A task that was imported with assert-style tests may have *weak tests* beside its cases. They count
+as one case more, and run beside the code under test, which could forge their success: such a score
+tells honest code from wrong code, but is no proof against hostile code. ``Task.strong`` tells which
+tasks are free of them.
 """
 
 from __future__ import annotations
 
-from lift_sys.sandbox import judge
+from lift_sys.sandbox import judge, judge_test_code
 from lift_sys.sandbox.base import Limits, Sandbox
-from lift_sys.tasks import Task
+from lift_sys.tasks import ConvertedTest, Task
 from lift_sys.verdict import CaseResult, Score, Status, Verdict
 
 
@@ -22,7 +27,7 @@ def score_code(
     """Score an answer to a task.
 
     Args:
-        task: With its hidden cases.
+        task: With its hidden cases and weak tests.
         code: The answer, or ``None`` if the program gave none.
         failure: Why it gave none.
         sandbox: Where the code runs.
@@ -34,13 +39,20 @@ def score_code(
     if code is None:
         reason = failure or "the program gave no code"
         return Score(value=0.0, passed=False, status=None, feedback=f"No code: {reason}.")
-    verdict = judge(sandbox, code, task.entry_point, task.hidden, limits)
+    verdict = _judged(task, code, sandbox, limits)
     return Score(
         value=verdict.fraction,
         passed=verdict.passed,
         status=verdict.status,
         feedback=explain(task, verdict),
     )
+
+
+def _judged(task: Task, code: str, sandbox: Sandbox, limits: Limits | None) -> Verdict:
+    if task.weak_tests is None:
+        return judge(sandbox, code, task.entry_point, task.hidden, limits)
+    test = ConvertedTest(cases=task.hidden, weak_code=task.weak_tests, weak_count=task.weak_count)
+    return judge_test_code(sandbox, code, task.entry_point, test, limits)
 
 
 def explain(task: Task, verdict: Verdict) -> str:
@@ -58,6 +70,8 @@ def explain(task: Task, verdict: Verdict) -> str:
 
 
 def _case_text(task: Task, result: CaseResult) -> str:
+    if result.index == len(task.hidden):
+        return f"the assert-style tests of {task.entry_point} fail: {result.message}."
     case = task.hidden[result.index]
     wanted = f"raise {case.raises}" if case.raises else f"give {case.expected}"
     got = result.actual if result.actual is not None else result.message or str(result.status)

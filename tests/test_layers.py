@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = ("errors", "record", "literals")
+BASE = ("errors", "record", "literals", "files")
 LAYERS: tuple[tuple[str, ...], ...] = (
     tuple(f"lift_sys.{name}" for name in BASE),
     ("lift_sys.ir", "lift_sys.tasks", "lift_sys.verdict", "lift_sys.config"),
@@ -94,7 +94,8 @@ def test_imports_go_one_way() -> None:
     [
         ("programs/x.py", "import metrics.stats"),
         ("lift_sys/ir/x.py", "from lift_sys.sandbox import judge"),
-        ("lift_sys/tasks.py", "from programs.presets import PRESETS"),
+        ("lift_sys/tasks/x.py", "from lift_sys.sandbox import judge"),
+        ("lift_sys/tasks/x.py", "from programs.presets import PRESETS"),
         ("optimizers/x.py", "from metrics.stats import Rate"),
         ("metrics/x.py", "from lift_sys.app.store import RunDirectory"),
     ],

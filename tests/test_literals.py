@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import warnings
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,7 +13,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lift_sys.literals import MAX_LITERAL_CHARS, is_literal, parse_literal
+from lift_sys.literals import (
+    MAX_LITERAL_CHARS,
+    is_literal,
+    literal_type,
+    parse_literal,
+    write_literal,
+)
 
 hashable: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -200,3 +207,47 @@ def test_arbitrary_text_gives_a_value_or_a_value_error(text: str) -> None:
         assert not is_literal(text)
     else:
         assert is_literal(text)
+
+
+_pieces = st.sampled_from(
+    [
+        *"()[]{},,:: -+*'\"\\.#0123x\né",
+        *("None True 'a' 01 1.5 1e5 1_0 2j b'x' r'x' f'x' set() {'a':1} (1,) [1] ... '''".split()),
+        *("date(2024, 2, 30)", "timedelta(9999999999)", "1 + 2j", "'\x00'", "'\ud800'"),
+    ]
+)
+
+
+@given(st.lists(_pieces, max_size=9).map("".join) | values.map(repr))
+@example("-'a'")
+@example("(-'a',)")
+@example("{[1]: 2}")
+@example("('a''b',)")
+@example("(01,)")
+@example("(1.5).real")
+@example(f"('{'a' * MAX_LITERAL_CHARS}',)")
+@example(f"'{'a' * MAX_LITERAL_CHARS}'")
+def test_the_quick_answer_is_the_slow_one(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such text makes the parser warn
+        try:
+            slow: type | None = type(parse_literal(text))
+        except ValueError:
+            slow = None
+        assert literal_type(text) is slow
+
+
+@given(values)
+@example(math.nan)
+@example([math.inf, -math.inf, (math.nan,)])
+@example({"a": set(), 1: frozenset(), None: (1,)})
+@example([Decimal("1.50"), Fraction(1, 3), 1 - 2j, datetime.date(2024, 2, 29)])
+@example(datetime.timedelta(days=-1, seconds=5))
+def test_what_was_written_is_read_back(value: Any) -> None:
+    assert _exact(parse_literal(write_literal(value))) == _exact(value)
+
+
+@pytest.mark.parametrize("value", [object(), [object()], range(3), bytearray(b"x"), len, ...])
+def test_what_has_no_literal_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="has no literal"):
+        write_literal(value)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lift_sys.app import cli_models
+from lift_sys.app import cli_models, cli_tasks
 from lift_sys.errors import LiftError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_tasks.app, name="tasks")
 
 Unsafe = Annotated[
     bool, typer.Option("--unsafe", help="Run generated code even where no sandbox layer holds.")

@@ -52,16 +52,26 @@ def data_file(name: str) -> Path:
     Raises:
         DatasetError: Neither a shipped set nor a file.
     """
-    package = Path(lift_sys.__file__).parent
-    for folder in (package / "datasets", package.parent / "datasets"):
-        shipped = folder / f"{name}.jsonl"
-        if name in SHIPPED and shipped.is_file():
-            return shipped
+    shipped = _shipped_file(name)
+    if shipped is not None:
+        return shipped
     path = Path(name).expanduser()
     if not path.is_file():
         msg = f"{name!r} is neither a shipped set ({', '.join(SHIPPED)}) nor a task file"
         raise DatasetError(msg)
     return path
+
+
+def shipped_sets() -> list[str]:
+    """Return the names of the sets that are here."""
+    return [name for name in SHIPPED if _shipped_file(name)]
+
+
+def _shipped_file(name: str) -> Path | None:
+    package = Path(lift_sys.__file__).parent
+    folders = (package / "datasets", package.parent / "datasets")
+    files = (folder / f"{name}.jsonl" for folder in folders if name in SHIPPED)
+    return next((file for file in files if file.is_file()), None)
 
 
 def source_digest() -> str:

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal
 import dspy
 from pydantic import ValidationError
 
-from lift_sys.app.store import write_atomically
 from lift_sys.errors import ArtifactError, ConfigError
+from lift_sys.files import write_atomically
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.record import Record, Versioned, canonical_json, digest
 from lift_sys.sandbox.base import Sandbox

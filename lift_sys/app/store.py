@@ -29,6 +29,7 @@ from typing import Generic, TextIO, TypeVar
 from pydantic import ValidationError
 
 from lift_sys.errors import StoreError
+from lift_sys.files import write_atomically
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import canonical_json
 from optimizers.evaluate import Row
@@ -186,25 +187,3 @@ def _opened_lock(path: Path) -> TextIO:
     except OSError as error:
         msg = f"cannot write in the run directory {path.parent}: {error.strerror}"
         raise StoreError(msg) from error
-
-
-def write_atomically(path: Path, text: str) -> Path:
-    """Write a file beside its place and move it there.
-
-    Raises:
-        StoreError: The disk refused; the old file, if any, is still there.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}"
-        raise StoreError(msg) from error
-    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lift_sys.sandbox.asserts import ConvertedTest, convert_asserts, strong_share
 from lift_sys.sandbox.base import Call, CallOutcome, Execution, Limits, Sandbox, Submission
 from lift_sys.sandbox.host import create_sandbox
 from lift_sys.sandbox.judge import judge, judge_test_code
@@ -11,16 +10,13 @@ from lift_sys.sandbox.probe import ProbeReport, probe_backends
 __all__ = [
     "Call",
     "CallOutcome",
-    "ConvertedTest",
     "Execution",
     "Limits",
     "ProbeReport",
     "Sandbox",
     "Submission",
-    "convert_asserts",
     "create_sandbox",
     "judge",
     "judge_test_code",
     "probe_backends",
-    "strong_share",
 ]

@@ -9,11 +9,10 @@ import functools
 from collections.abc import Sequence
 
 from lift_sys.literals import parse_literal
-from lift_sys.sandbox.asserts import WEAK_NAME, ConvertedTest
 from lift_sys.sandbox.base import Call, CallOutcome, Limits, Sandbox, Submission
 from lift_sys.sandbox.codec import shorten
 from lift_sys.sandbox.compare import equal
-from lift_sys.tasks import Case
+from lift_sys.tasks import WEAK_NAME, Case, ConvertedTest
 from lift_sys.verdict import CaseResult, Status, Verdict
 
 

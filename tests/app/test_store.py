@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lift_sys.app.store import KeyedLines, RunDirectory, append_line, write_atomically
+from lift_sys.app.store import KeyedLines, RunDirectory, append_line
 from lift_sys.errors import StoreError
+from lift_sys.files import write_atomically
 from lift_sys.inference.replay import StoredCall
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import Score, Status

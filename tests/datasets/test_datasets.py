@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from lift_sys.ir.lint import Kind, lint_ir
 from lift_sys.literals import parse_literal
 from lift_sys.sandbox import Call, Sandbox, Submission, create_sandbox, judge
 from lift_sys.tasks import Case, Task, load_tasks
+from lift_sys.tasks.similarity import near_duplicates
 from lift_sys.verdict import Status
 
 DATASETS = Path(__file__).parents[2] / "datasets"
@@ -31,12 +29,6 @@ PROPORTIONS = {
     "edge_cases": 40,
     "mathematical": 40,
 }
-MAX_SEQUENCE_RATIO = 0.80
-"""Above this share of matching characters two normalised specs count as near-duplicates."""
-
-MAX_SHARED_TRIGRAMS = 0.30
-"""Above this Jaccard index of word trigrams two specs count as near-duplicates."""
-
 TASKS = {name: load_tasks(DATASETS / name) for name in SPLITS}
 OWN = TASKS["train.jsonl"] + TASKS["dev.jsonl"]
 ALL = OWN + TASKS["phase3.jsonl"]
@@ -51,31 +43,6 @@ def changed_files(folder: Path) -> list[str]:
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != files[name]["sha256"]:
             changed.append(name)
     return changed
-
-
-def normalised(spec: str) -> list[str]:
-    """Return the words and numbers of a spec in lower case."""
-    return re.findall(r"[a-z]+|\d+", spec.lower())
-
-
-def similarity(first: str, second: str) -> tuple[float, float]:
-    """Return the share of matching characters and the Jaccard index of word trigrams."""
-    words = normalised(first), normalised(second)
-    ratio = difflib.SequenceMatcher(None, " ".join(words[0]), " ".join(words[1]), autojunk=False)
-    grams = [set(zip(w, w[1:], w[2:], strict=False)) for w in words]
-    union = grams[0] | grams[1]
-    return ratio.ratio(), len(grams[0] & grams[1]) / len(union) if union else 0.0
-
-
-def near_duplicates(tasks: list[Task]) -> list[tuple[str, str]]:
-    """Return the pairs of ids whose specs are nearly the same or whose entry points are."""
-    found = []
-    for a, b in combinations(tasks, 2):
-        ratio, shared = similarity(a.spec, b.spec)
-        alike = ratio > MAX_SEQUENCE_RATIO or shared > MAX_SHARED_TRIGRAMS
-        if alike or a.entry_point.split("_") == b.entry_point.split("_"):
-            found.append((a.id, b.id))
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from lift_sys.errors import SandboxError
 from lift_sys.sandbox import Limits, Sandbox, create_sandbox
 from lift_sys.sandbox.base import Execution, Submission
-from lift_sys.tasks import Task
+from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Status, Verdict
 from metrics.execution import explain, score_code
 
@@ -154,6 +154,31 @@ def test_expected_values_never_enter_and_limits_do() -> None:
     assert given == limits
     assert "987654" not in submission.model_dump_json()
     assert "KeyError" not in submission.model_dump_json()
+
+
+WEAK = "def lift_weak_check():\n    for x in (5, 6):\n        assert clamp(x) == x"
+
+
+@pytest.mark.parametrize("hidden", [CLAMP.hidden, ()])
+@pytest.mark.parametrize(
+    ("code", "passed", "said"),
+    [
+        (GOOD, True, "hidden cases passed"),
+        ("def clamp(x):\n    if x is None:\n        raise ValueError\n    return min(4, max(0, x))",
+         False, "the assert-style tests of clamp fail: "),
+        ("def clamp(x:", False, "syntax_error"),
+        ("def other(x):\n    return x", False, "no_entry_point"),
+    ],
+)  # fmt: skip
+def test_weak_tests_count_as_one_case_more(
+    sandbox: Sandbox, hidden: tuple[Case, ...], code: str, passed: bool, said: str
+) -> None:
+    weak = Task.model_validate(CLAMP.model_dump() | {"hidden": hidden, "weak_tests": WEAK})
+    score = score_code(weak, code, None, sandbox)
+    assert score.passed is passed
+    assert said in f"{score.status}: {score.feedback}"
+    kept = len(hidden) if "assert-style" in said else (len(hidden) + 1) * passed
+    assert score.value == kept / (len(hidden) + 1)
 
 
 def test_a_verdict_without_cases_is_explained_by_its_message() -> None:

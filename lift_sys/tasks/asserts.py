@@ -22,7 +22,7 @@ from typing import Any
 from lift_sys.errors import DatasetError
 from lift_sys.literals import is_literal, parse_literal
 from lift_sys.record import Record
-from lift_sys.tasks import Case
+from lift_sys.tasks.model import WEAK_NAME, Case, count_asserts
 
 
 class ConvertedTest(Record):
@@ -30,7 +30,7 @@ class ConvertedTest(Record):
 
     Attributes:
         cases: The assertions that became cases, in order.
-        weak_code: The rest as a program that defines ``weak_name``; empty if nothing is left.
+        weak_code: The rest as a program that defines ``lift_weak_check``; empty if nothing is left.
         weak_count: How many assertions are left in it.
     """
 
@@ -52,10 +52,6 @@ def strong_share(tests: Iterable[ConvertedTest]) -> float:
         strong += len(test.cases)
         weak += test.weak_count
     return strong / (strong + weak) if strong + weak else 1.0
-
-
-WEAK_NAME = "lift_weak_check"
-"""Name of the function that weak code defines; it takes no arguments and raises if it fails."""
 
 
 def convert_asserts(test_code: str, entry_point: str) -> ConvertedTest:
@@ -81,7 +77,7 @@ def convert_asserts(test_code: str, entry_point: str) -> ConvertedTest:
             rest += split.take_check(statement, entry_point)
         else:
             rest += split.take(statement)
-    count = sum(isinstance(node, ast.Assert) for top in rest for node in ast.walk(top))
+    count = count_asserts(rest)
     if not count:
         return ConvertedTest(cases=tuple(split.cases))
     return ConvertedTest(cases=tuple(split.cases), weak_code=_program(rest), weak_count=count)
@@ -107,7 +103,7 @@ class _Split:
             return [function]
         self.names.add(arguments[0].arg)
         kept = [left for statement in function.body for left in self.take(statement)]
-        if not any(isinstance(node, ast.Assert) for top in kept for node in ast.walk(top)):
+        if not count_asserts(kept):
             return []
         function.body = kept
         call = ast.Call(ast.Name("check", ast.Load()), [ast.Name(entry_point, ast.Load())], [])
@@ -164,7 +160,9 @@ class _Split:
         args, expected = self._arguments(call), ast.unparse(value)
         if args is None or not is_literal(expected):
             return None
-        return Case(args=args, expected=expected, tolerance=_tolerance(expected))
+        return Case(
+            args=args, expected=expected, tolerance=equality_tolerance(parse_literal(expected))
+        )
 
     def _within(self, difference: ast.expr, limit: ast.expr) -> Case | None:
         """Convert ``abs(f(x) - y) < limit``."""
@@ -249,15 +247,15 @@ def _calls_check(statement: ast.stmt) -> bool:
     return False
 
 
-def _tolerance(expected: str) -> float | None:
-    """Return 0 where the expected value holds a number that ``==`` would equate across types."""
-    numbers = (int, float, complex)
-    return 0.0 if _holds(parse_literal(expected), numbers) else None
+def equality_tolerance(expected: object) -> float | None:
+    """Return 0 where a value holds a number that ``==`` would equate across types, else None."""
+    return 0.0 if holds(expected, (int, float, complex)) else None
 
 
-def _holds(value: object, kinds: tuple[type, ...]) -> bool:
+def holds(value: object, kinds: tuple[type, ...]) -> bool:
+    """Tell whether a value, or anything in its containers, is of exactly one of some types."""
     if isinstance(value, dict):
-        return any(_holds(v, kinds) for pair in value.items() for v in pair)
+        return any(holds(v, kinds) for pair in value.items() for v in pair)
     if isinstance(value, list | tuple | set | frozenset):
-        return any(_holds(v, kinds) for v in value)
+        return any(holds(v, kinds) for v in value)
     return type(value) in kinds

@@ -7,13 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from lift_sys.errors import DatasetError
-from lift_sys.sandbox import (
-    Sandbox,
-    convert_asserts,
-    create_sandbox,
-    judge_test_code,
-    strong_share,
-)
+from lift_sys.sandbox import Sandbox, create_sandbox, judge_test_code
+from lift_sys.tasks import convert_asserts, strong_share
 from lift_sys.verdict import Status
 
 HUMAN_EVAL = """

@@ -1,25 +1,27 @@
-"""Tasks: what a program is asked for and how its answer is checked.
+"""What a task is.
 
-Owns the native JSONL format and the line between what a program may see (``TaskView``: spec,
-entry point, visible cases) and what only a metric may see (hidden cases, references).
+Owns the line between what a program may see (``TaskView``: spec, entry point, visible cases) and
+what only a metric may see (hidden cases, weak tests, references).
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import json
-from pathlib import Path
-from typing import Any, Literal, Self
+import warnings
+from collections.abc import Iterable
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lift_sys.errors import DatasetError
 from lift_sys.ir.models import SpecIR
-from lift_sys.literals import is_literal, parse_literal
+from lift_sys.literals import is_literal, literal_type, parse_literal
 from lift_sys.record import Record, digest
 
 Split = Literal["train", "dev", "test"]
+
+WEAK_NAME = "lift_weak_check"
+"""Name of the function that weak tests define; it takes no arguments and raises if it fails."""
 
 
 class Case(Record):
@@ -46,7 +48,8 @@ class Case(Record):
     @field_validator("args", "args_after")
     @classmethod
     def _is_tuple(cls, text: str | None) -> str | None:
-        if text is not None and not isinstance(parse_literal(text), tuple):
+        if text is not None and literal_type(text) is not tuple:
+            parse_literal(text)  # says what is wrong if it is no literal at all
             msg = f"{text!r} is not the literal of a tuple (one argument is written '(x,)')"
             raise ValueError(msg)
         return text
@@ -84,7 +87,7 @@ class Case(Record):
 
 
 class TaskView(Record):
-    """What a program may know of a task. There is no field for hidden cases."""
+    """What a program may know of a task. There is no field for hidden cases or weak tests."""
 
     spec: str
     entry_point: str | None = None
@@ -93,6 +96,10 @@ class TaskView(Record):
 
 class Task(Record):
     """A spec with the cases that decide whether code written for it is right.
+
+    A case's expected value never enters the sandbox. Assert-style tests of an imported task that
+    could not become cases are kept as *weak tests*: they run beside the code under test, which
+    could forge their success. A task with weak tests carries that weaker promise.
 
     Attributes:
         id: Unique within a file.
@@ -104,7 +111,8 @@ class Task(Record):
         source: Where the task comes from.
         tags: What makes it hard, e.g. ``boundary``.
         visible: Cases a program may see and execute.
-        hidden: Cases only a metric sees.
+        weak_tests: Python code that defines ``lift_weak_check``; see ``lift_sys.tasks.asserts``.
+        hidden: Cases only a metric sees; empty only where there are weak tests.
         reference_code: A solution that passes every case.
         gold_ir: A hand-checked IR, for demos and attribution.
     """
@@ -118,7 +126,8 @@ class Task(Record):
     source: str
     tags: tuple[str, ...] = ()
     visible: tuple[Case, ...] = ()
-    hidden: tuple[Case, ...] = Field(min_length=1)
+    weak_tests: str | None = None
+    hidden: tuple[Case, ...] = Field(default=(), validate_default=True)
     reference_code: str | None = None
     gold_ir: SpecIR | None = None
 
@@ -129,6 +138,43 @@ class Task(Record):
             msg = f"{name!r} is not a Python identifier"
             raise ValueError(msg)
         return name
+
+    @field_validator("weak_tests")
+    @classmethod
+    def _defines_check(cls, code: str | None) -> str | None:
+        if code is None:
+            return None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the parser's, of code that others wrote
+                tree = ast.parse(code)
+                compile(tree, "weak tests", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            msg = f"the weak tests are not Python: {error}"
+            raise ValueError(msg) from error
+        names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        if WEAK_NAME not in names or not count_asserts(tree.body):
+            msg = f"the weak tests must define {WEAK_NAME}() and assert something"
+            raise ValueError(msg)
+        return code
+
+    @field_validator("hidden")
+    @classmethod
+    def _decides(cls, cases: tuple[Case, ...], info: ValidationInfo) -> tuple[Case, ...]:
+        if not cases and info.data.get("weak_tests") is None:
+            msg = "give hidden cases, without which nothing decides whether code is right"
+            raise ValueError(msg)
+        return cases
+
+    @property
+    def strong(self) -> bool:
+        """Whether cases alone decide, so that code under test cannot forge success."""
+        return self.weak_tests is None
+
+    @property
+    def weak_count(self) -> int:
+        """How many assertions the weak tests hold."""
+        return count_asserts(ast.parse(self.weak_tests).body) if self.weak_tests else 0
 
     @property
     def view(self) -> TaskView:
@@ -141,45 +187,6 @@ class Task(Record):
         return digest(self.model_dump(mode="json"))
 
 
-def load_tasks(path: Path) -> list[Task]:
-    """Read a task file, one JSON object a line.
-
-    Raises:
-        DatasetError: The file is missing, a line is broken (named by file, line and field) or an
-            id occurs twice.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read the task file {path}: {error}"
-        raise DatasetError(msg) from error
-    tasks: list[Task] = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        task = _parse_line(line, f"{path}, line {number}")
-        if task.id in seen:
-            msg = f"{path}, line {number}: id {task.id!r} is already used on line {seen[task.id]}"
-            raise DatasetError(msg)
-        seen[task.id] = number
-        tasks.append(task)
-    if not tasks:
-        msg = f"{path} holds no tasks; write one JSON object a line"
-        raise DatasetError(msg)
-    return tasks
-
-
-def _parse_line(line: str, where: str) -> Task:
-    try:
-        data: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        msg = f"{where}: not valid JSON ({error})"
-        raise DatasetError(msg) from error
-    try:
-        return Task.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the object"
-        msg = f"{where}, field {field}: {first['msg']}"
-        raise DatasetError(msg) from error
+def count_asserts(statements: Iterable[ast.stmt]) -> int:
+    """Return how many ``assert`` statements there are, at any depth."""
+    return sum(isinstance(node, ast.Assert) for top in statements for node in ast.walk(top))
