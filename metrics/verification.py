@@ -1,7 +1,8 @@
 """Is a task true? Decided by running its reference.
 
-Owns the checks of one task by execution (the reference passes every case, every gold assertion
-holds on it, the hidden cases notice its mutants) and the search for tasks that behave the same.
+Owns the checks of one task by execution (its values can be carried, the reference passes every
+case, every gold assertion holds on it, the hidden cases notice its mutants) and the search for
+tasks that behave the same.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from lift_sys.ir.models import SpecIR
 from lift_sys.literals import parse_literal
 from lift_sys.record import Record
 from lift_sys.sandbox import Call, Limits, Sandbox, Submission, judge
+from lift_sys.sandbox.codec import DecodeError, decode
+from lift_sys.sandbox.tagged import NotEncodableError, encode
 from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Status
+from metrics.execution import score_code
 from metrics.mutants import Mutant, make_mutants
 
 KILL_RATE = 0.9
@@ -50,12 +54,17 @@ class TaskCheck(Record):
         """Mutants that a hidden case noticed."""
         return self.mutants - len(self.survivors)
 
+    @property
+    def decisive(self) -> bool:
+        """Whether the hidden cases notice at least the share of mutants that they must."""
+        return not self.mutants or self.killed / self.mutants >= KILL_RATE
+
 
 def check_task(task: Task, sandbox: Sandbox, equivalent: Mapping[str, str]) -> TaskCheck:
     """Check one task by execution.
 
     Args:
-        task: With a reference; without one there is nothing to run and nothing to find.
+        task: Without a reference there is nothing to run: only its values are checked.
         sandbox: Where references and mutants run.
         equivalent: Mutants that no input can tell from the reference, by description, with the
             reason.
@@ -63,46 +72,59 @@ def check_task(task: Task, sandbox: Sandbox, equivalent: Mapping[str, str]) -> T
     Raises:
         SandboxError: The sandbox failed; the task was not checked.
     """
+    problems = _value_problems(task)
     if task.reference_code is None:
-        return TaskCheck(task_id=task.id, problems=())
-    problems = _reference_problems(task, task.reference_code, sandbox)
+        return TaskCheck(task_id=task.id, problems=tuple(problems))
+    problems += _reference_problems(task, task.reference_code, sandbox)
     if problems:  # its mutants would show nothing
         return TaskCheck(task_id=task.id, problems=tuple(problems))
     if task.gold_ir is not None:
         problems += _gold_problems(task, task.gold_ir, task.reference_code, sandbox)
     mutants = make_mutants(task.reference_code)
     known = {mutant.description for mutant in mutants}
-    problems += [
-        f"there is no mutant {name!r} to be equivalent" for name in equivalent.keys() - known
-    ]
-    alive = [m for m in mutants if _survives(m, task, sandbox)]
-    wrong = equivalent.keys() & (known - {m.description for m in alive})
-    problems += [f"a hidden case notices {name!r}, listed as equivalent" for name in sorted(wrong)]
-    survivors = tuple(m.description for m in alive if m.description not in equivalent)
-    total = len(mutants) - len(known & equivalent.keys())
-    if total and (total - len(survivors)) / total < KILL_RATE:
-        problems.append(
-            f"the hidden cases miss {len(survivors)} of {total} mutants: {'; '.join(survivors)}"
-        )
-    return TaskCheck(task_id=task.id, problems=tuple(problems), mutants=total, survivors=survivors)
+    unknown = sorted(equivalent.keys() - known)
+    problems += [f"there is no mutant {name!r} to be equivalent" for name in unknown]
+    alive = [m.description for m in mutants if _survives(m, task, sandbox)]
+    wrong = sorted(equivalent.keys() & (known - set(alive)))
+    problems += [f"a hidden case notices {name!r}, listed as equivalent" for name in wrong]
+    return TaskCheck(
+        task_id=task.id,
+        problems=tuple(problems),
+        mutants=len(known - equivalent.keys()),
+        survivors=tuple(name for name in alive if name not in equivalent),
+    )
 
 
 def _survives(mutant: Mutant, task: Task, sandbox: Sandbox) -> bool:
-    return judge(sandbox, mutant.code, task.entry_point, task.hidden, MUTANT_LIMITS).passed
+    return score_code(task, mutant.code, None, sandbox, MUTANT_LIMITS).passed
+
+
+def _value_problems(task: Task) -> list[str]:
+    """Return the cases with a value that cannot come back from the sandbox."""
+    problems = []
+    for case in (*task.visible, *task.hidden):
+        for text in (case.expected, case.args_after):
+            try:
+                decode(encode(parse_literal(text or "None")))
+            except (NotEncodableError, DecodeError) as error:
+                problems.append(f"no answer can carry {text!r:.60}: {error}")
+    return problems
 
 
 def _reference_problems(task: Task, code: str, sandbox: Sandbox) -> list[str]:
     cases = (*task.visible, *task.hidden)
     verdict = judge(sandbox, code, task.entry_point, cases)
-    if verdict.passed:
-        return []
-    failed = [
+    if verdict.status in {Status.SYNTAX_ERROR, Status.NO_ENTRY_POINT}:
+        return [f"the reference cannot run: {verdict.message}"]
+    problems = [
         f"the reference fails {case.render(task.entry_point)}: {result.message or result.status}"
         for case, result in zip(cases, verdict.cases, strict=True)
         if result.status is not Status.PASSED
     ]
-    whole = verdict.status in {Status.SYNTAX_ERROR, Status.NO_ENTRY_POINT}
-    return [f"the reference cannot run: {verdict.message}"] if whole else failed
+    if not problems and task.weak_tests is not None:
+        score = score_code(task, code, None, sandbox)
+        problems += [] if score.passed else [f"the reference fails: {score.feedback}"]
+    return problems
 
 
 def _gold_problems(task: Task, gold: SpecIR, code: str, sandbox: Sandbox) -> list[str]:

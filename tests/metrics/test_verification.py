@@ -63,6 +63,7 @@ def test_a_true_task_has_no_problems(sandbox: Sandbox) -> None:
 
     assert checked.problems == ()
     assert checked.mutants == checked.killed == 5
+    assert checked.decisive
 
 
 def test_a_task_without_a_reference_has_nothing_to_run(sandbox: Sandbox) -> None:
@@ -86,8 +87,12 @@ def test_a_task_without_a_reference_has_nothing_to_run(sandbox: Sandbox) -> None
         ({"gold_ir": gold_with("result == True")}, "does not hold for is_small(10) == False"),
         ({"gold_ir": gold_with("n is small")}, "cannot be executed"),
         (
-            {"hidden": (Case(args="(5,)", expected="True"), Case(args="(50,)", expected="False"))},
-            "the hidden cases miss 3 of 5 mutants: 2: n < 10 -> n <= 10; 2: 10 -> 11; 2: 10 -> 9",
+            {"visible": (Case(args="(3,)", expected="[" * 120 + "]" * 120),)},
+            "no answer can carry",
+        ),
+        (
+            {"weak_tests": "def lift_weak_check():\n    assert is_small(12)"},
+            "the reference fails: 2 of 3 hidden cases passed",
         ),
     ],
 )
@@ -110,6 +115,14 @@ def test_a_gold_ir_of_another_function_is_found(sandbox: Sandbox) -> None:
     )
 
     assert "names the function 'is_small'" in check_task(changed, sandbox, {}).problems[0]
+
+
+def test_mutants_that_no_hidden_case_notices_are_named(sandbox: Sandbox) -> None:
+    far = (Case(args="(5,)", expected="True"), Case(args="(50,)", expected="False"))
+    checked = check_task(task(hidden=far), sandbox, {})
+
+    assert checked.survivors == ("2: n < 10 -> n <= 10", "2: 10 -> 11", "2: 10 -> 9")
+    assert not checked.decisive
 
 
 def test_equivalent_mutants_do_not_count(sandbox: Sandbox) -> None:
@@ -179,4 +192,4 @@ def test_nine_of_ten_mutants_are_enough(
     checked = check_task(task(), sandbox, {})
 
     assert checked.killed == 10 - missed
-    assert (checked.problems == ()) is enough
+    assert checked.decisive is enough
