@@ -18,6 +18,7 @@ from lift_sys.literals import parse_literal
 from lift_sys.record import Record
 from lift_sys.sandbox import Call, Limits, Sandbox, Submission, judge
 from lift_sys.sandbox.codec import DecodeError, decode
+from lift_sys.sandbox.compare import canonical
 from lift_sys.sandbox.tagged import NotEncodableError, encode
 from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Status
@@ -27,8 +28,9 @@ from metrics.mutants import Mutant, make_mutants
 KILL_RATE = 0.9
 """Least share of a reference's non-equivalent mutants that hidden cases must notice."""
 
-MUTANT_LIMITS = Limits(call_seconds=0.5, total_seconds=1.0)
-"""A mutant that runs longer than the reference's few milliseconds has been noticed."""
+SHORT = Limits(call_seconds=0.5, total_seconds=1.0)
+"""For a mutant, which has been noticed if it runs that much longer than the reference's few
+milliseconds, and for a reference on another one's inputs."""
 
 PROBES = 40
 """Shared inputs on which references are compared before their cases are."""
@@ -96,7 +98,7 @@ def check_task(task: Task, sandbox: Sandbox, equivalent: Mapping[str, str]) -> T
 
 
 def _survives(mutant: Mutant, task: Task, sandbox: Sandbox) -> bool:
-    return score_code(task, mutant.code, None, sandbox, MUTANT_LIMITS).passed
+    return score_code(task, mutant.code, None, sandbox, SHORT).passed
 
 
 def _value_problems(task: Task) -> list[str]:
@@ -219,8 +221,8 @@ def _outcomes(task: Task, probes: Sequence[Call], sandbox: Sandbox) -> tuple[str
     submission = Submission(
         code=task.reference_code or "", entry_point=task.entry_point, calls=tuple(probes)
     )
-    outcomes = sandbox.execute(submission).outcomes
-    return tuple(repr(o.value) if o.exception is None else o.exception for o in outcomes)
+    outcomes = sandbox.execute(submission, SHORT).outcomes
+    return tuple(canonical(o.value) if o.exception is None else o.exception for o in outcomes)
 
 
 def _passes(solver: Task, judged: Task, sandbox: Sandbox) -> bool:

@@ -75,7 +75,7 @@ def make_card(name: str, path: Path) -> Card:
     return Card(
         name=name,
         sha256=sha256,
-        manifest=_manifest(path, sha256),
+        manifest=manifest_state(path),
         tasks=len(tasks),
         strata=tuple(
             Stratum(split=split, category=category, difficulty=difficulty, tasks=count)
@@ -134,7 +134,9 @@ def tag_table(cards: Iterable[Card]) -> Table:
 _SPEC_SHOWN = 60
 
 
-def _manifest(path: Path, sha256: str) -> Manifest:
+def manifest_state(path: Path) -> Manifest:
+    """Return whether a file is the one that the manifest beside it describes."""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         files = json.loads((path.parent / "manifest.json").read_text(encoding="utf-8"))["files"]
         listed = files[path.name]["sha256"]

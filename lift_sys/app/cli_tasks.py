@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Import, show, split and count tasks.", no_args_is_help=True)
 
 _FILE_WIDTH = 200
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe", help="Run solutions even where no sandbox layer holds.")
+]
 TaskSet = Annotated[str, typer.Argument(help="train, dev, test, phase3, or a task file.")]
 
 
@@ -39,9 +42,7 @@ def import_file(
     examples: Annotated[
         bool, typer.Option("--examples", help="Make doctest examples of the spec visible cases.")
     ] = False,
-    unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run solutions even where no sandbox layer holds.")
-    ] = False,
+    unsafe: Unsafe = False,
 ) -> None:
     """Turn HumanEval, HumanEval+, MBPP, MBPP+ or native tasks into a task file.
 
@@ -153,6 +154,41 @@ def split(
         if members:
             file = write_tasks(out / f"{name}.jsonl", members)
             sys.stdout.write(f"{len(members)} tasks written to {file}\n")
+
+
+@app.command()
+def check(
+    sets: Annotated[
+        list[str] | None, typer.Argument(help="Task sets; default: all that ship.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    unsafe: Unsafe = False,
+) -> None:
+    """Verify tasks by running their references, mutants of them, and gold assertions.
+
+    Lists everything that is wrong. Tasks are also compared with all that ship.
+    """
+    import os
+
+    from rich.console import Console
+
+    from lift_sys.app import environment
+    from lift_sys.app.check import check_sets, check_table
+    from lift_sys.sandbox import create_sandbox
+
+    names = sets or environment.shipped_sets()
+    status = Console(stderr=True).status("running references and their mutants")
+    with closing(create_sandbox(workers=os.cpu_count() or 1, unsafe=unsafe)) as sandbox, status:
+        checked = check_sets(names, sandbox)
+    if as_json:
+        sys.stdout.write(checked.model_dump_json() + "\n")
+    else:
+        _print([check_table(checked.sets)])
+        for kind, lines in (("note", checked.notes), ("problem", checked.problems)):
+            sys.stdout.writelines(f"{kind}: {line}\n" for line in lines)
+        sys.stdout.write(f"{len(checked.problems) or 'no'} problems\n")
+    if checked.problems:
+        raise typer.Exit(2)
 
 
 @app.command()

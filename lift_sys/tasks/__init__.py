@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lift_sys.tasks.asserts import ConvertedTest, convert_asserts, strong_share
 from lift_sys.tasks.model import WEAK_NAME, Case, Split, Task, TaskView
-from lift_sys.tasks.native import dump_tasks, load_tasks, write_tasks
+from lift_sys.tasks.native import dump_tasks, load_tasks, read_tasks, write_tasks
 
 __all__ = [
     "WEAK_NAME",
@@ -16,6 +16,7 @@ __all__ = [
     "convert_asserts",
     "dump_tasks",
     "load_tasks",
+    "read_tasks",
     "strong_share",
     "write_tasks",
 ]

@@ -22,7 +22,7 @@ from lift_sys.record import Record
 from lift_sys.tasks.asserts import ConvertedTest, strong_share
 from lift_sys.tasks.formats import MARKS, RAW, Format, Parts, Run
 from lift_sys.tasks.model import Case, Split, Task
-from lift_sys.tasks.native import first_fault, lines_of, read_text, refuse, repeated_id
+from lift_sys.tasks.native import faults_of, lines_of, read_text, refuse, repeated_id
 from lift_sys.tasks.reading import BrokenRecordError
 
 CATEGORY = "imported"
@@ -99,7 +99,7 @@ def import_tasks(path: Path, run: Run, options: ImportOptions | None = None) -> 
                 warnings.simplefilter("ignore")  # the parser's, of code that others wrote
                 task, test = _read(chosen, record, run, options)
         except ValidationError as error:
-            problems.append(where + first_fault(error))
+            problems += [where + fault for fault in faults_of(error)]
             continue
         except BrokenRecordError as error:
             problems.append(where + str(error))

@@ -33,6 +33,17 @@ def load_tasks(path: Path) -> list[Task]:
         DatasetError: The file is missing, lines are broken (each named by file, line and field) or
             an id occurs twice.
     """
+    tasks, problems = read_tasks(path)
+    refuse(problems)
+    return tasks
+
+
+def read_tasks(path: Path) -> tuple[list[Task], list[str]]:
+    """Return the tasks of a file that can be read and everything that is wrong with the rest.
+
+    Raises:
+        DatasetError: The file is missing, is not text, or holds nothing.
+    """
     tasks: list[Task] = []
     seen: dict[str, str] = {}
     problems: list[str] = []
@@ -40,15 +51,14 @@ def load_tasks(path: Path) -> list[Task]:
         try:
             task = Task.model_validate_json(line)
         except ValidationError as error:
-            problems.append(f"{where}{first_fault(error)}")
+            problems += [where + fault for fault in faults_of(error)]
             continue
         problems += repeated_id(task.id, where, seen)
         tasks.append(task)
-    refuse(problems)
-    if not tasks:
+    if not tasks and not problems:
         msg = f"{path} holds no tasks; write one JSON object a line"
         raise DatasetError(msg)
-    return tasks
+    return tasks, problems
 
 
 def dump_tasks(tasks: Iterable[Task]) -> str:
@@ -85,13 +95,15 @@ def lines_of(path: Path, text: str) -> list[tuple[str, str]]:
     return [(f"{path}, line {number}", line) for number, line in numbered if line.strip()]
 
 
-def first_fault(error: ValidationError) -> str:
-    """Return what follows 'where': the field of the first fault and what is wrong with it."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f": not valid JSON ({first['ctx']['error']})"
-    field = ".".join(str(part) for part in first["loc"]) or "the object"
-    return f", field {field}: {first['msg']}"
+def faults_of(error: ValidationError) -> list[str]:
+    """Return what follows 'where', for each fault: the field and what is wrong with it."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        if fault["type"] == "json_invalid":
+            return [f": not valid JSON ({fault['ctx']['error']})"]
+        field = ".".join(str(part) for part in fault["loc"]) or "the object"
+        faults.append(f", field {field}: {fault['msg']}")
+    return faults
 
 
 def repeated_id(name: str, where: str, seen: dict[str, str]) -> list[str]:
@@ -114,7 +126,7 @@ def refuse(problems: Sequence[str], remark: str = "") -> None:
     if len(problems) > len(listed):
         listed.append(f"and {len(problems) - len(listed)} more")
     if len(problems) > 1:
-        listed = [f"{len(problems)} records are broken:", *listed]
+        listed = [f"{len(problems)} things are wrong:", *listed]
     raise DatasetError("\n  ".join(listed) + remark)
 
 

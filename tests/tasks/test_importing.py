@@ -229,7 +229,7 @@ def test_all_broken_records_are_listed(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         import_tasks(path, never)
     text = str(caught.value)
-    assert text.startswith("4 records are broken:\n")
+    assert text.startswith("4 things are wrong:\n")
     for words in (
         "line 2: id 'mbpp/904'",
         "line 3, field code",

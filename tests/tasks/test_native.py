@@ -106,7 +106,7 @@ def test_every_broken_line_is_listed(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         load_tasks(_write(tmp_path / "t.jsonl", *lines))
     said = str(caught.value).split("\n  ")
-    assert said[0] == "33 records are broken:"
+    assert said[0] == "33 things are wrong:"
     assert "line 2: id 'double' is already used on line 1" in said[1]
     assert "line 3, field spec: " in said[2]
     assert "line 4: not valid JSON" in said[3]
