@@ -48,6 +48,7 @@ class SearchConfig:
             first trial is complete. An answer that several trials share counts once, so the limit
             does not depend on interruptions.
         seed: Of the sampler.
+        tasks: What trials run, by id; a valset names them.
     """
 
     space: Mapping[str, tuple[Any, ...]]
@@ -56,6 +57,7 @@ class SearchConfig:
     trials: int
     tokens: int
     seed: int
+    tasks: Mapping[str, Task]
 
 
 class Trial(Record):
@@ -127,12 +129,13 @@ class JointSearch(Teleprompter):
             student: Copied, never changed.
             trainset: Not used: demos come from the pool.
             teacher: Not used.
-            valset: Examples whose ``task`` is selected on, in the order in which trials run them.
+            valset: Examples whose ``task_id`` names what is selected on, in the order in which
+                trials run it.
 
         Raises:
             InfrastructureError: The backend or the sandbox failed. The search can be resumed.
         """
-        tasks = [example.task for example in valset]
+        tasks = [self._config.tasks[example.task_id] for example in valset]
         self.trials = []
         self._tokens_of = {}
         for stale in self._study.get_trials(states=(TrialState.RUNNING,)):

@@ -104,7 +104,7 @@ def optimize(
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         evaluator = make_evaluator(config.model, sandbox, rows, progress.row, run.calls())
         pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
-        search = _search(config, pool, evaluator, run, progress)
+        search = _search(config, data, pool, evaluator, (run, progress))
         student = make_program("single", sandbox)
         progress.begin(SEARCH)
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
@@ -168,8 +168,13 @@ def _build_pool(
 
 
 def _search(
-    config: RunConfig, pool: Pool, evaluator: Evaluator, run: RunDirectory, progress: Progress
+    config: RunConfig,
+    data: Data,
+    pool: Pool,
+    evaluator: Evaluator,
+    into: tuple[RunDirectory, Progress],
 ) -> JointSearch:
+    run, progress = into
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = JournalFileBackend(str(run.path / "study.journal"))
     study = optuna.create_study(
@@ -186,6 +191,7 @@ def _search(
             trials=config.trials,
             tokens=config.search_tokens,
             seed=config.seed,
+            tasks={task.id: task for task in data.dev},
         ),
         pool,
         evaluator,

@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 import pytest
 
-from lift_sys.errors import SandboxError
+from lift_sys.errors import DatasetError, SandboxError
 from lift_sys.inference.scripted import AsyncScriptedEngine, ScriptedEngine
 from lift_sys.sandbox import Limits, Sandbox, create_sandbox
 from lift_sys.sandbox.base import Execution, Submission
@@ -38,7 +38,7 @@ NONE = dspy.Prediction(code=None, failure="code: truncated at 512 tokens")
 @pytest.fixture(scope="module")
 def metric() -> Iterator[ExecutionMetric]:
     with closing(create_sandbox()) as sandbox:
-        yield ExecutionMetric(sandbox)
+        yield ExecutionMetric([TASK], sandbox)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_sandbox_failure_goes_through() -> None:
     forms: list[dict[str, Any]] = [{}, {"trace": [1]}]
     for more in forms:
         with pytest.raises(SandboxError, match="the worker is gone"):
-            ExecutionMetric(broken)(to_example(TASK), GOOD, **more)
+            ExecutionMetric([TASK], broken)(to_example(TASK), GOOD, **more)
 
 
 def test_copies_share_the_sandbox(metric: ExecutionMetric) -> None:
@@ -102,7 +102,7 @@ def test_a_program_is_given_no_hidden_case() -> None:
     inputs = to_example(TASK).inputs()
     assert set(inputs.keys()) == {"spec", "entry_point", "visible"}
     assert inputs["visible"] == TASK.visible
-    assert to_example(TASK).task is TASK
+    assert to_example(TASK).task_id == TASK.id
 
 
 class Writer(dspy.Module):
@@ -135,3 +135,10 @@ def test_only_passing_traces_become_demos(
         compiled = optimizer.compile(Writer(), trainset=[to_example(TASK)])
     assert len(compiled.write.demos) == demos
     assert "task" not in str([d.toDict() for d in compiled.write.demos])
+
+
+def test_a_task_that_the_metric_was_not_given_is_named(metric: ExecutionMetric) -> None:
+    other = TASK.model_copy(update={"id": "another"})
+
+    with pytest.raises(DatasetError, match="no task 'another'"):
+        metric(to_example(other), GOOD)

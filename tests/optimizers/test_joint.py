@@ -34,7 +34,7 @@ TASKS = tuple(
     )
     for n in range(4)
 )
-EXAMPLES = [dspy.Example(task=task) for task in TASKS]
+EXAMPLES = [dspy.Example(task_id=task.id) for task in TASKS]
 POOL = Pool(
     sets=(
         DemoSet(name="none", tasks=(), demos={}),
@@ -52,6 +52,7 @@ CONFIG = SearchConfig(
     trials=9,
     tokens=10**9,
     seed=5,
+    tasks={task.id: task for task in TASKS},
 )
 
 
