@@ -48,13 +48,13 @@ def rows(passed: str, prefix: str = "", **changes: Any) -> list[Row]:
 
 
 def test_the_figures_of_one_program() -> None:
-    some = [*rows("110"), row(3, passed=False, failure="code: truncated at 512 tokens")]
+    some = [*rows("110"), row(3, passed=False, failure="truncated: the code stage was cut off")]
     found = summarise("direct", some)
     assert found.rate == Rate.of(2, 4)
     assert found.outcomes == {"t0": True, "t1": True, "t2": False, "t3": False}
     assert found.categories == {"t0": "even", "t1": "odd", "t2": "even", "t3": "odd"}
     assert found.by_category == {"even": Rate.of(1, 2), "odd": Rate.of(1, 2)}
-    assert found.failures == {"t2": "timeout", "t3": "code: truncated at 512 tokens"}
+    assert found.failures == {"t2": "timeout", "t3": "truncated: the code stage was cut off"}
     assert (found.usage.calls, found.usage.completion_tokens, found.seconds) == (4, 40, 10.0)
 
 
