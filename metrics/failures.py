@@ -145,6 +145,9 @@ class _Reader:
         return any(self._never_said(text, there) for text in missing)
 
     def _never_said(self, due: str, there: list[str]) -> bool:
+        """Tell whether the code lacks this text, or a stated piece of it that the answer lacks."""
+        if due in self._stated:
+            return due not in self._said
         pieces = [p for p in self._stated if p in due and not any(p in text for text in there)]
         return any(not any(piece in said for said in self._said) for piece in pieces)
 
