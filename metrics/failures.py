@@ -218,12 +218,15 @@ def _leaves(want: Any, got: Any) -> Iterator[tuple[object, object]]:
 
 def _same_but_for_type(want: Any, got: Any) -> bool:
     """Tell whether values are equal to Python, or as text and value, or with a kept fraction."""
-    if isinstance(want, str) is not isinstance(got, str):
-        text, value = (want, got) if isinstance(want, str) else (got, want)
-        return is_literal(text) and bool(parse_literal(text) == value)
-    if type(want) is int and type(got) is float and math.isfinite(got):
-        return want in {math.floor(got), math.ceil(got)}
-    return bool(want == got)
+    try:
+        if isinstance(want, str) is not isinstance(got, str):
+            text, value = (want, got) if isinstance(want, str) else (got, want)
+            return is_literal(text) and bool(parse_literal(text) == value)
+        if type(want) is int and type(got) is float and math.isfinite(got):
+            return want in {math.floor(got), math.ceil(got)}
+        return bool(want == got)
+    except ArithmeticError:  # a signalling NaN compares with nothing
+        return False
 
 
 def _told_by_types(judged: list[tuple[Case, CaseResult]]) -> bool:

@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from lift_sys.literals import write_literal
 from lift_sys.record import Record
 from lift_sys.sandbox import Limits, Sandbox, create_sandbox
+from lift_sys.sandbox.codec import shorten
+from lift_sys.sandbox.compare import equal
 from lift_sys.tasks import Task
-from lift_sys.verdict import FailureCategory, Score, Status, category_of, no_answer
+from lift_sys.verdict import (
+    CaseResult,
+    FailureCategory,
+    Score,
+    Status,
+    Verdict,
+    category_of,
+    no_answer,
+)
 from metrics.execution import score_code
+from metrics.failures import classify
 
 LABELLED = Path(__file__).parent / "labelled_failures.jsonl"
 AGREEMENT_FLOOR = 0.85
@@ -192,3 +207,36 @@ def test_no_category_is_lost(judged: list[tuple[Labelled, FailureCategory | None
     right = Counter(x.label for x, found in judged if found is x.label)
     recalls = {str(label): right[label] / count for label, count in total.items()}
     assert {k: v for k, v in recalls.items() if v < RECALL_FLOOR} == {}
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.decimals(allow_nan=True)
+    | st.just(Decimal("sNaN"))
+    | st.text(max_size=5)
+    | st.sampled_from(["1", "1.0", "nan", "True", "[1]", "[" * 500]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=2) | st.integers() | st.booleans(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(want=VALUES, got=VALUES, spec=st.text(alphabet="'\"`a ", max_size=12))
+def test_any_value_in_the_place_of_any_other_has_a_category(want: Any, got: Any, spec: str) -> None:
+    assume(not equal(got, want))
+    asked = task(spec, gives("([1],)", write_literal(want)))
+    result = CaseResult(index=0, status=Status.WRONG_ANSWER, actual=shorten(got))
+    verdict = Verdict(status=Status.WRONG_ANSWER, cases=(result,))
+    found = classify(asked, "def f(x):\n    return 'a'", None, verdict)
+    assert found in {
+        FailureCategory.TYPE_QUIRK,
+        FailureCategory.WRONG_LITERAL,
+        FailureCategory.BOUNDARY_OR_LOGIC,
+    }
