@@ -16,12 +16,12 @@ Owns what each category means. For a person who labels failures, in one line eac
 - *other*: nothing ran and none of the above: no answer, no memory, the process ended.
 
 The order of the rules goes from what leaves no doubt to what must be weighed. An attempt without
-code carries its category; a status of the whole (a syntax error) is the category; arguments that
-cannot be bound make every value meaningless. Then each failing case is judged alone and the
-category of most cases wins, the earlier one among equals: a slip that also shows in one odd case is
-still the slip. Within a case a demanded exception comes first, since its value cannot be compared;
-text is looked at before types, since other text has the right type. Last, what would be called
-logic is a type quirk where types alone tell the failing inputs from the passing ones.
+code carries its category; a status of the whole (a syntax error) is the category. Then each failing
+case is judged alone and the category of most cases wins, the earlier one among equals: a slip that
+also shows in one odd case is still the slip. Within a case, a call that could not be made comes
+first, for it says nothing of the code inside; then a demanded exception, for there is no value to
+compare; then text before types, for other text has the right type. Last, what would be called logic
+is a type quirk where types alone tell the failing inputs from the passing ones.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _OF_STATUS = {
 }
 _QUOTED = re.compile(r"""(?<!\w)(['"`])((?:(?!\1).)+)\1(?!\w)""")
 _LINE = re.compile(r"\(line (\d+)\)$")
-"""How the sandbox ends an exception's message: the last line of the code that it passed."""
+"""How an exception's message ends in the sandbox: the last line of the code that it passed."""
 
 _FEWEST_PASSING = 2
 """Passing cases with a value in their arguments from which types can be told apart."""
@@ -71,12 +71,9 @@ def classify(
         return None
     if verdict.status in _OF_STATUS:
         return _OF_STATUS[verdict.status]
-    tree = _parsed(code)
     judged = list(zip(task.hidden, verdict.cases, strict=False))
     failing = [(c, r) for c, r in judged if r.status is not Status.PASSED]
-    if not all(_takes(tree, task.entry_point, len(parse_literal(c.args))) for c, _ in failing):
-        return FailureCategory.ENTRY_POINT_OR_ARITY
-    reader = _Reader(task.spec, tree)
+    reader = _Reader(task.spec, _parsed(code))
     votes = Counter(reader.category(case, result) for case, result in failing)
     winner = max(votes, key=votes.__getitem__, default=FailureCategory.BOUNDARY_OR_LOGIC)
     if winner is FailureCategory.BOUNDARY_OR_LOGIC and _told_by_types(judged):
@@ -106,6 +103,8 @@ class _Reader:
         """Return why this case failed."""
         if result.status in _OF_STATUS:
             return _OF_STATUS[result.status]
+        if result.exception == "TypeError" and not _LINE.search(result.message):
+            return FailureCategory.ENTRY_POINT_OR_ARITY  # the call raised it, not the code
         if case.raises is not None:
             return FailureCategory.EXCEPTION_HANDLING
         if result.exception is not None:
@@ -160,21 +159,6 @@ def _parsed(code: str) -> ast.Module:
             return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ast.Module(body=[], type_ignores=[])
-
-
-def _takes(tree: ast.Module, name: str, count: int) -> bool:
-    """Tell whether a plain function accepts so many positional arguments.
-
-    What is not a plain function (a class, a name, a decorated function) is taken to accept them.
-    """
-    found = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name]
-    if not found or found[-1].decorator_list:
-        return True
-    inputs = found[-1].args
-    most = len(inputs.posonlyargs) + len(inputs.args)
-    needed = most - len(inputs.defaults)
-    lacking = any(default is None for default in inputs.kw_defaults)
-    return needed <= count <= (count if inputs.vararg else most) and not lacking
 
 
 def _texts_of_code(tree: ast.Module) -> Iterator[str]:

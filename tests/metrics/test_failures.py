@@ -37,9 +37,10 @@ RECALL_FLOOR = 0.5
 
 
 class Labelled(Record):
-    """A real failure of a model and the category that a person gave it.
+    """A real failure of a model, and the category given to it by reading spec and code.
 
-    ``half`` says whether the rules were written with it in sight (``tuning``) or not.
+    One line of the file each; a new line is all that another one takes. ``half`` says whether the
+    rules were written with it in sight (``tuning``) or not (``held_out``).
     """
 
     model: str
@@ -102,7 +103,9 @@ SORTED = task(
         (HALF, "def f(x, y):\n    return x // y", "entry_point_or_arity"),
         (HALF, "def f(x, *, by):\n    return x // by", "entry_point_or_arity"),
         (HALF, "def f(x, y=3, *rest, z=0):\n    return x // y", "boundary_or_logic"),
-        (HALF, "f = lambda *all: 7", "boundary_or_logic"),
+        (HALF, "f = lambda: 7", "entry_point_or_arity"),
+        (HALF, "class f:\n    pass", "entry_point_or_arity"),
+        (HALF, "def f(x):\n    return f()", "type_quirk"),
         (HALF, "def f(x):\n    return x / 2", "type_quirk"),
         (HALF, "def f(x):\n    return str(x // 2)", "type_quirk"),
         (HALF, "def f(x):\n    return [x // 2]", "boundary_or_logic"),
