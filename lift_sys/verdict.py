@@ -25,6 +25,35 @@ class Status(StrEnum):
     PROTOCOL = "protocol"
 
 
+class FailureCategory(StrEnum):
+    """Why an attempt failed. ``metrics.failures`` says how each is told from the others."""
+
+    WRONG_LITERAL = "wrong_literal"
+    TYPE_QUIRK = "type_quirk"
+    BOUNDARY_OR_LOGIC = "boundary_or_logic"
+    EXCEPTION_HANDLING = "exception_handling"
+    SYNTAX = "syntax"
+    IR_NOT_PARSED = "ir_not_parsed"
+    TRUNCATED = "truncated"
+    TIMEOUT = "timeout"
+    ENTRY_POINT_OR_ARITY = "entry_point_or_arity"
+    OTHER = "other"
+
+
+def no_answer(category: FailureCategory, reason: str) -> str:
+    """Return the text by which a program says why it gives no code.
+
+    It begins with the category, so that ``category_of`` need not guess from the words.
+    """
+    return f"{category}: {reason}"
+
+
+def category_of(failure: str | None) -> FailureCategory:
+    """Return the category that ``no_answer`` wrote; ``OTHER`` for what others wrote."""
+    begins = (failure or "").partition(":")[0]
+    return FailureCategory(begins) if begins in set(FailureCategory) else FailureCategory.OTHER
+
+
 class CaseResult(Record):
     """How one case ended.
 
@@ -32,6 +61,7 @@ class CaseResult(Record):
         index: Position of the case in what was asked.
         status: Its outcome.
         actual: ``repr`` of the returned value, shortened; ``None`` where nothing came back.
+        exception: Name of the exception's type, where one was raised.
         message: Why it did not pass, for a person.
         seconds: Time spent in the call, in seconds.
     """
@@ -39,6 +69,7 @@ class CaseResult(Record):
     index: int
     status: Status
     actual: str | None = None
+    exception: str | None = None
     message: str = ""
     seconds: float = 0.0
 
@@ -81,9 +112,11 @@ class Score(Record):
         passed: Whether every hidden case passed.
         status: The verdict's status; ``None`` where there was no code to run.
         feedback: What went wrong, in words a reflective optimizer can use.
+        category: Of the failure; ``None`` where it passed, and in rows of earlier releases.
     """
 
     value: float
     passed: bool
     status: Status | None
     feedback: str
+    category: FailureCategory | None = None

@@ -15,6 +15,7 @@ from lift_sys.sandbox import judge, judge_test_code
 from lift_sys.sandbox.base import Limits, Sandbox
 from lift_sys.tasks import ConvertedTest, Task
 from lift_sys.verdict import CaseResult, Score, Status, Verdict
+from metrics.failures import classify
 
 
 def score_code(
@@ -38,13 +39,20 @@ def score_code(
     """
     if code is None:
         reason = failure or "the program gave no code"
-        return Score(value=0.0, passed=False, status=None, feedback=f"No code: {reason}.")
+        return Score(
+            value=0.0,
+            passed=False,
+            status=None,
+            feedback=f"No code: {reason}.",
+            category=classify(task, None, failure, None),
+        )
     verdict = _judged(task, code, sandbox, limits)
     return Score(
         value=verdict.fraction,
         passed=verdict.passed,
         status=verdict.status,
         feedback=explain(task, verdict),
+        category=classify(task, code, failure, verdict),
     )
 
 

@@ -21,13 +21,17 @@ from lift_sys.inference import usage
 from lift_sys.ir.models import SpecIR
 from lift_sys.ir.render import render
 from lift_sys.ir.schema import WireCritique, WireIR, from_wire
+from lift_sys.verdict import FailureCategory, no_answer
 from programs.adapters import CodeAdapter, ProseAdapter, StructuredAdapter
 from programs.hypers import Hyper
 from programs.signatures import Analyse, CritiqueIR, RefineIR, WriteCode, WriteIR
 
 
 class StageFailed(Exception):  # noqa: N818 (an outcome of a model, not an error of ours)
-    """A model's answer could not be used; the message says why."""
+    """A model's answer could not be used; the message is a failure that ``no_answer`` wrote."""
+
+    def __init__(self, category: FailureCategory, reason: str) -> None:
+        super().__init__(no_answer(category, reason))
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,13 @@ class Stage(dspy.Module):
                 msg = f"the backend failed in the {self.name} stage: {error}"
                 raise ProviderError(msg) from error
         if calls and calls[-1].finish_reason == "length":
-            msg = f"{self.name}: truncated at {self.max_tokens.value} tokens"
-            raise StageFailed(msg)
+            msg = f"the {self.name} stage was cut off at {self.max_tokens.value} tokens"
+            raise StageFailed(FailureCategory.TRUNCATED, msg)
         if parse_error is not None:
-            msg = f"{self.name}: the answer does not have the form asked for"
-            raise StageFailed(msg) from parse_error
+            structured = isinstance(self.adapter, StructuredAdapter)
+            category = FailureCategory.IR_NOT_PARSED if structured else FailureCategory.OTHER
+            msg = f"the answer of the {self.name} stage does not have the form asked for"
+            raise StageFailed(category, msg) from parse_error
         return prediction
 
 
@@ -185,8 +191,7 @@ class CodeGenerator(Stage):
         seen = {key: value for key, value in given.items() if value is not None}
         code: str = self.ask(sampling, name=name, **seen, demos=self._demos_showing(set(seen))).code
         if not code.strip():
-            msg = "code: the answer is empty"
-            raise StageFailed(msg)
+            raise StageFailed(FailureCategory.OTHER, "the answer of the code stage is empty")
         return without_examples(code, name)
 
     def _demos_showing(self, seen: set[str]) -> list[dict[str, Any]]:
@@ -237,5 +242,5 @@ def _to_ir(answer: dspy.Prediction, name: str, stage: str) -> SpecIR:
     try:
         return from_wire(WireIR.model_validate(fields), name)
     except (IRError, ValidationError) as error:
-        msg = f"{stage}: not an IR ({str(error).splitlines()[0]})"
-        raise StageFailed(msg) from error
+        msg = f"the answer of the {stage} stage is not an IR ({str(error).splitlines()[0]})"
+        raise StageFailed(FailureCategory.IR_NOT_PARSED, msg) from error

@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from lift_sys.app.export import load_artifact
-from lift_sys.app.report import Report, p_text
+from lift_sys.app.report import Report, failure_table, p_text
 from lift_sys.errors import ConfigError
 from lift_sys.record import Record
+from lift_sys.verdict import FailureCategory
 from metrics.stats import Comparison, Rate, compare
 
 WHAT = "a run directory, an artifact, or a report that `lift eval --json` printed"
@@ -34,6 +35,7 @@ class Side(Record):
         rate: Of all tasks.
         tokens: Generated tokens of all tasks.
         seconds: Wall time of all tasks, in seconds; ``None`` where it was not kept.
+        failure_categories: Of failed tasks by id; empty where they were not kept.
     """
 
     program: str
@@ -45,6 +47,7 @@ class Side(Record):
     rate: Rate
     tokens: int
     seconds: float | None
+    failure_categories: dict[str, FailureCategory] = {}  # noqa: RUF012 (pydantic copies it)
 
 
 class CategoryPair(Record):
@@ -130,10 +133,17 @@ def markdown(both: SideBySide) -> str:
         f"{p.only_second} |"
         for p in both.categories
     ]
-    lines += ["", f"- only A passed: {_listed(c.only_first)}"]
+    lines += ["", *_failures(both), f"- only A passed: {_listed(c.only_first)}"]
     lines += [f"- only B passed: {_listed(c.only_second)}"]
     lines += [f"- B minus A: {c.difference}, exact McNemar p {p_text(c.p_value)}"]
     return "\n".join([*lines, "", f"B against A: {c.verdict}."]) + "\n"
+
+
+def _failures(both: SideBySide) -> list[str]:
+    """Return the table of failures, where both sides kept why each of theirs failed."""
+    sides = {"A": both.first, "B": both.second}
+    whole = all(len(s.failure_categories) == s.rate.total - s.rate.passed for s in sides.values())
+    return failure_table({n: s.failure_categories for n, s in sides.items()}) if whole else []
 
 
 def _read_run(path: Path) -> Report:
@@ -184,6 +194,7 @@ def _from_report(report: Report, path: Path, program: str | None) -> Side:
         rate=result.rate,
         tokens=result.usage.completion_tokens,
         seconds=result.seconds,
+        failure_categories=result.failure_categories,
     )
     return _checked(side)
 

@@ -6,11 +6,13 @@ the tokens of both sides.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
+from lift_sys.verdict import FailureCategory
 from metrics.stats import ALPHA, Comparison, Rate, compare, correct
 from optimizers.evaluate import Row
 
@@ -27,6 +29,7 @@ class Result(Record):
         usage: Tokens and engine seconds of all tasks.
         seconds: Wall time of all tasks, in seconds.
         failures: Status or reason by failed task id.
+        failure_categories: Of the failures by task id; empty in reports of earlier releases.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Result(Record):
     usage: Usage
     seconds: float
     failures: dict[str, str]
+    failure_categories: dict[str, FailureCategory] = {}  # noqa: RUF012 (pydantic copies it)
 
 
 class PairedComparison(Record):
@@ -95,6 +99,9 @@ def summarise(name: str, rows: Sequence[Row]) -> Result:
         usage=Usage.of(call for r in rows for call in r.calls),
         seconds=sum(r.seconds for r in rows),
         failures={r.task_id: r.failure or str(r.score.status) for r in rows if not r.score.passed},
+        failure_categories={
+            r.task_id: r.score.category for r in rows if r.score.category is not None
+        },
     )
 
 
@@ -148,7 +155,9 @@ def markdown(report: Report) -> str:
         f"({r.usage.cached_tokens:,}) | {r.seconds:.0f} |"
         for r in report.results
     ]
-    lines += ["", *_categories(report), "", *_comparisons(report), "", _footer(report)]
+    failures = {r.name: r.failure_categories for r in report.results}
+    lines += ["", *_categories(report), "", *failure_table(failures)]
+    lines += [*_comparisons(report), "", _footer(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -162,6 +171,25 @@ def _categories(report: Report) -> list[str]:
         cells = [f"{r.passed}/{r.total} ({r.low:.0%}–{r.high:.0%})" for r in rates]
         lines.append(f"| {category} | " + " | ".join(cells) + " |")
     return lines
+
+
+def failure_table(failures: Mapping[str, Mapping[str, FailureCategory]]) -> list[str]:
+    """Return the lines of a table that counts failures by category, an empty line behind it.
+
+    Args:
+        failures: For each column's head, the categories by task id. Categories that do not occur
+            get no line; if none does there is no table.
+    """
+    counts = {name: Counter(found.values()) for name, found in failures.items()}
+    lines = [
+        f"| {category.replace('_', ' ')} | "
+        + " | ".join(str(found[category]) for found in counts.values())
+        + " |"
+        for category in FailureCategory
+        if any(found[category] for found in counts.values())
+    ]
+    head = "| failure | " + " | ".join(counts) + " |"
+    return [head, "|---|" + "---:|" * len(counts), *lines, ""] if lines else []
 
 
 def _comparisons(report: Report) -> list[str]:

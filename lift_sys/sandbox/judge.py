@@ -93,7 +93,13 @@ def _weak_result(index: int, outcome: CallOutcome) -> CaseResult:
         message = _raised(outcome) if outcome.exception else outcome.message
     failed = outcome.exception == "AssertionError"
     status = Status.WRONG_ANSWER if failed else outcome.status
-    return CaseResult(index=index, status=status, message=message, seconds=outcome.seconds)
+    return CaseResult(
+        index=index,
+        status=status,
+        exception=outcome.exception,
+        message=message,
+        seconds=outcome.seconds,
+    )
 
 
 def _result(index: int, case: Case, outcome: CallOutcome) -> CaseResult:
@@ -108,6 +114,7 @@ def _result(index: int, case: Case, outcome: CallOutcome) -> CaseResult:
         index=index,
         status=status,
         actual=shorten(outcome.value) if returned else None,
+        exception=outcome.exception,
         message=message,
         seconds=outcome.seconds,
     )

@@ -17,7 +17,7 @@ from lift_sys.app.report import Report, Result, build_report
 from lift_sys.errors import ConfigError, LiftError
 from lift_sys.inference.usage import CallRecord
 from lift_sys.ir.schema import WIRE_VERSION
-from lift_sys.verdict import Score, Status
+from lift_sys.verdict import FailureCategory, Score, Status
 from metrics.stats import Rate, compare
 from optimizers.evaluate import Row
 
@@ -150,6 +150,22 @@ def test_the_table_as_markdown(run: Path, other: Path) -> None:
         "\n"
         "B against A: not enough evidence: about 74 more tasks needed.\n"
     )
+
+
+def test_failures_are_counted_where_both_sides_kept_their_categories(
+    tmp_path: Path, run: Path
+) -> None:
+    found = {"t0": FailureCategory.SYNTAX, "t1": FailureCategory.SYNTAX}
+    one = make_report(one="00").results[0].model_copy(update={"failure_categories": found})
+    whole = make_report(one="00", two="11")
+    whole = whole.model_copy(update={"results": (one, whole.results[1])})
+    first, second = (load_side(write_report(tmp_path / "r", whole), p) for p in ("one", "two"))
+    assert first.failure_categories == found
+    table = "\n\n| failure | A | B |\n|---|---:|---:|\n| syntax | 2 | 0 |\n\n- only A passed"
+    assert table in markdown(pair(first, second))
+    assert "| failure |" not in markdown(pair(load_side(run), load_side(run)))
+    partly = first.model_copy(update={"failure_categories": {"t0": FailureCategory.SYNTAX}})
+    assert "| failure |" not in markdown(pair(partly, second))
 
 
 def test_nothing_flipped_and_no_seconds(run: Path, tmp_path: Path) -> None:

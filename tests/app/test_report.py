@@ -8,7 +8,7 @@ import pytest
 
 from lift_sys.app.report import Report, build_report, markdown, p_text, summarise
 from lift_sys.inference.usage import CallRecord
-from lift_sys.verdict import Score, Status
+from lift_sys.verdict import FailureCategory, Score, Status
 from metrics.stats import Rate
 from optimizers.evaluate import Row
 
@@ -48,13 +48,13 @@ def rows(passed: str, prefix: str = "", **changes: Any) -> list[Row]:
 
 
 def test_the_figures_of_one_program() -> None:
-    some = [*rows("110"), row(3, passed=False, failure="code: truncated at 512 tokens")]
+    some = [*rows("110"), row(3, passed=False, failure="truncated: the code stage was cut off")]
     found = summarise("direct", some)
     assert found.rate == Rate.of(2, 4)
     assert found.outcomes == {"t0": True, "t1": True, "t2": False, "t3": False}
     assert found.categories == {"t0": "even", "t1": "odd", "t2": "even", "t3": "odd"}
     assert found.by_category == {"even": Rate.of(1, 2), "odd": Rate.of(1, 2)}
-    assert found.failures == {"t2": "timeout", "t3": "code: truncated at 512 tokens"}
+    assert found.failures == {"t2": "timeout", "t3": "truncated: the code stage was cut off"}
     assert (found.usage.calls, found.usage.completion_tokens, found.seconds) == (4, 40, 10.0)
 
 
@@ -121,6 +121,36 @@ def test_the_table_as_markdown() -> None:
         "one-sided flips or more to show a difference (p ≤ 0.05); read the intervals.",
     ):
         assert line in text.splitlines()
+
+
+def failing(number: int, category: FailureCategory | None) -> Row:
+    score = Score(value=0, passed=False, status=Status.TIMEOUT, feedback="", category=category)
+    return row(number, passed=False, key=f"{category}{number}", score=score)
+
+
+LITERAL, SYNTAX = FailureCategory.WRONG_LITERAL, FailureCategory.SYNTAX
+
+
+def test_failures_are_counted_by_category_and_program() -> None:
+    first = [failing(0, SYNTAX), failing(1, LITERAL), failing(2, LITERAL), row(3, passed=True)]
+    second = [*rows("11"), failing(2, SYNTAX), failing(3, FailureCategory.TRUNCATED)]
+    report = build_report("d", "0" * 64, {"direct": first, "winner": second}, [])
+    assert report.results[0].failure_categories == {"t0": SYNTAX, "t1": LITERAL, "t2": LITERAL}
+    table = (
+        "\n\n| failure | direct | winner |\n|---|---:|---:|\n| wrong literal | 2 | 0 |\n"
+        "| syntax | 1 | 1 |\n| truncated | 0 | 1 |\n\n- "
+    )
+    assert table in markdown(report)
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_rows_and_reports_of_earlier_releases_have_no_table_of_failures() -> None:
+    report = build_report("d", "0" * 64, {"direct": [failing(0, None)]}, [])
+    assert report.results[0].failure_categories == {}
+    assert "| failure |" not in markdown(report)
+    old = report.model_dump(mode="json")
+    del old["results"][0]["failure_categories"]
+    assert Report.model_validate(old) == report
 
 
 def test_answers_that_rows_share_are_generated_once() -> None:

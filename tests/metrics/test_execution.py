@@ -111,7 +111,8 @@ def test_arguments_left_wrong_are_explained(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "said"), [("ir: truncated at 512 tokens", "truncated at 512"), (None, "no code")]
+    ("failure", "said"),
+    [("truncated: the ir stage was cut off", "truncated: the ir stage"), (None, "no code")],
 )
 def test_no_code_scores_nothing_and_says_why(failure: str | None, said: str) -> None:
     unused: Any = None

@@ -32,7 +32,7 @@ TASK = Task.model_validate(
 )
 GOOD = dspy.Prediction(code="def double(x):\n    return 2 * x", failure=None)
 HALF = dspy.Prediction(code="def double(x):\n    return x", failure=None)
-NONE = dspy.Prediction(code=None, failure="code: truncated at 512 tokens")
+NONE = dspy.Prediction(code=None, failure="truncated: the code stage was cut off")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def metric() -> Iterator[ExecutionMetric]:
     [
         (GOOD, 1.0, "All 2 hidden cases passed"),
         (HALF, 0.5, "double(2,) should give 4 but gave 2"),
-        (NONE, 0.0, "truncated at 512 tokens"),
+        (NONE, 0.0, "truncated: the code stage"),
     ],
     ids=["good", "half", "none"],
 )

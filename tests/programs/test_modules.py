@@ -124,19 +124,27 @@ def test_stages_show_what_they_are_given() -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_truncated_answer_is_a_failed_attempt_that_says_so(name: str) -> None:
     engine = ScriptedEngine([ANSWERS[name] + " more words"], cut_at=1)
-    with pytest.raises(StageFailed, match=rf"^{name}: truncated at \d+ tokens$"):
+    with pytest.raises(StageFailed, match=rf"^truncated: the {name} stage was cut off at \d+ "):
         ask(name, engine)
 
 
 @pytest.mark.parametrize(
     ("name", "answer", "says"),
     [
-        ("ir", "I cannot do that.", "ir: the answer does not have the form asked for"),
-        ("ir", json.dumps(WIRE | {"parameters": ["x: int", "x: int"]}), "ir: not an IR .*twice"),
-        ("refine", json.dumps(WIRE | {"parameters": ["1: int"]}), "refine: not an IR"),
-        ("critic", '{"issues": []}', "critic: the answer does not have the form asked for"),
-        ("code", "```python\n```", "code: the answer is empty"),
-        ("code", "", "code: "),
+        ("ir", "I cannot do that.", "^ir_not_parsed: .* ir stage does not have the form asked for"),
+        (
+            "ir",
+            json.dumps(WIRE | {"parameters": ["x: int", "x: int"]}),
+            "^ir_not_parsed: .*not an IR .*twice",
+        ),
+        (
+            "refine",
+            json.dumps(WIRE | {"parameters": ["1: int"]}),
+            "^ir_not_parsed: .* refine stage is not an IR",
+        ),
+        ("critic", '{"issues": []}', "^ir_not_parsed: .* critic stage does not have the form"),
+        ("code", "```python\n```", "^other: .* code stage is empty"),
+        ("code", "", "^other: .* code stage "),
     ],
 )
 def test_an_unusable_answer_is_a_failed_attempt(name: str, answer: str, says: str) -> None:

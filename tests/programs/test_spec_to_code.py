@@ -177,9 +177,12 @@ def test_visible_cases_are_stated_assertions_and_examples(sandbox: Sandbox) -> N
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
-        (["{not json"], "ir: the answer does not have the form asked for"),
-        ([json.dumps({**IR, "parameters": ["1x: int"]})], "ir: not an IR"),
-        ([json.dumps(IR), "```python\n\n```"], "code: the answer is empty"),
+        (["{not json"], "ir_not_parsed: the answer of the ir stage does not have"),
+        (
+            [json.dumps({**IR, "parameters": ["1x: int"]})],
+            "ir_not_parsed: the answer of the ir stage is not an IR",
+        ),
+        ([json.dumps(IR), "```python\n\n```"], "other: the answer of the code stage is empty"),
     ],
 )
 def test_a_bad_answer_is_a_failed_attempt(
@@ -198,7 +201,7 @@ def test_a_truncated_answer_is_a_failed_attempt_with_that_reason(sandbox: Sandbo
     lm = dspy.LM("local/scripted", engine=engine, cache=False, num_retries=0)
     answer = run(make_program("single", sandbox), lm)
 
-    assert answer.failure == "ir: truncated at 512 tokens"
+    assert answer.failure == "truncated: the ir stage was cut off at 512 tokens"
 
 
 def test_a_failing_backend_is_nobodys_answer(sandbox: Sandbox) -> None:
