@@ -10,13 +10,16 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.table import Table
 
+from lift_sys.errors import DatasetError
+from lift_sys.files import write_atomically
 from lift_sys.record import Record
 from lift_sys.tasks import Task, load_tasks
 
+MANIFEST = "manifest.json"
 Manifest = Literal["matches", "differs", "unlisted"]
 
 
@@ -70,7 +73,7 @@ def make_card(name: str, path: Path) -> Card:
         DatasetError: The file is missing or broken.
     """
     tasks = load_tasks(path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = _sha256(path)
     strata = Counter((t.split, t.category, t.difficulty) for t in tasks)
     return Card(
         name=name,
@@ -136,13 +139,52 @@ _SPEC_SHOWN = 60
 
 def manifest_state(path: Path) -> Manifest:
     """Return whether a file is the one that the manifest beside it describes."""
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = _sha256(path)
     try:
-        files = json.loads((path.parent / "manifest.json").read_text(encoding="utf-8"))["files"]
+        files = json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))["files"]
         listed = files[path.name]["sha256"]
     except (OSError, ValueError, LookupError, TypeError):
         return "unlisted"
     return "matches" if listed == sha256 else "differs"
+
+
+def write_manifest(folder: Path) -> Path:
+    """Write ``manifest.json``: for each task file of a folder its SHA-256 and counts.
+
+    Other JSON files in the folder are listed with their SHA-256 alone.
+
+    Raises:
+        DatasetError: A task file is broken, or there is none; the manifest stays as it was.
+        StoreError: The disk refused.
+    """
+    paths = sorted(folder.glob("*.jsonl"))
+    if not paths:
+        msg = f"{folder} holds no task files (*.jsonl)"
+        raise DatasetError(msg)
+    files = {path.name: _manifest_entry(path, load_tasks(path)) for path in paths}
+    for path in sorted(folder.glob("*.json")):
+        if path.name != MANIFEST:
+            files[path.name] = {"sha256": _sha256(path)}
+    text = json.dumps({"schema_version": 1, "files": files}, indent=2) + "\n"
+    return write_atomically(folder / MANIFEST, text)
+
+
+def _manifest_entry(path: Path, tasks: Sequence[Task]) -> dict[str, Any]:
+    return {
+        "sha256": _sha256(path),
+        "tasks": len(tasks),
+        "splits": _counted(task.split for task in tasks),
+        "categories": _counted(task.category for task in tasks),
+        "difficulties": _counted(str(task.difficulty) for task in tasks),
+    }
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def task_table(tasks: Iterable[Task]) -> Table:

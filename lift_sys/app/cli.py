@@ -36,6 +36,7 @@ app.add_typer(cli_tasks.app, name="tasks")
 Unsafe = Annotated[
     bool, typer.Option("--unsafe", help="Run generated code even where no sandbox layer holds.")
 ]
+Runs = Annotated[Path, typer.Option(help="Folder of the run directories.")]
 OpenTest = Annotated[
     bool, typer.Option("--open-test", help="Run on test tasks: once per artifact, on the record.")
 ]
@@ -58,7 +59,7 @@ def optimize(
     ] = None,
     dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
     test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("runs"),
+    runs: Runs = Path("runs"),
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
 ) -> None:
@@ -111,19 +112,25 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Most tasks.")] = None,
     model: Model = "qwen2.5-coder-0.5b",
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    runs: Runs = Path("runs"),
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
 ) -> None:
-    """Measure a compiled program or a preset on tasks."""
+    """Measure a compiled program or a preset on tasks.
+
+    The same measurement started again continues where it stopped.
+    """
     from rich.console import Console
 
     from lift_sys.app import jobs
+    from lift_sys.app.progress import counting
 
     with closing(_sandbox(unsafe)) as sandbox:
         chosen = jobs.choose_program(artifact, preset, model, sandbox)
         tasks = jobs.load_set(data, limit, open_test=open_test)
         _prepare_model(chosen.model)
-        report = jobs.evaluate(chosen, tasks, sandbox)
+        with counting(Console(stderr=True), len(tasks.tasks)) as on_row:
+            report = jobs.evaluate(chosen, tasks, sandbox, runs, on_row)
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
     else:

@@ -212,6 +212,16 @@ def stats(
     _print([card.overview(cards), card.strata_table(cards), card.tag_table(cards)])
 
 
+@app.command()
+def manifest(
+    folder: Annotated[Path, typer.Argument(help="Folder of task files.")],
+) -> None:
+    """Write manifest.json: SHA-256 and counts of the task files of a folder."""
+    from lift_sys.app.card import write_manifest
+
+    sys.stdout.write(f"written to {write_manifest(folder)}\n")
+
+
 def _print(tables: Sequence[Table]) -> None:
     from rich.console import Console
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lift_sys.app.assemble import with_test
 from lift_sys.app.export import build_program, load_artifact, save_artifact
 from lift_sys.app.report import Report, build_report
 from lift_sys.app.run import make_evaluator
+from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
@@ -103,21 +105,6 @@ def choose_program(
     return Chosen(make_program(str(preset), sandbox), str(preset), model)
 
 
-class MemoryRows:
-    """Rows of one evaluation that nobody resumes."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, Row] = {}
-
-    def get(self, key: str) -> Row | None:
-        """Return the row with this key, if there is one."""
-        return self._rows.get(key)
-
-    def put(self, row: Row) -> None:
-        """Keep a row."""
-        self._rows[row.key] = row
-
-
 @dataclass(frozen=True)
 class TaskSet:
     """A task set to measure on.
@@ -153,14 +140,28 @@ def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
     return TaskSet(name, tuple(tasks[:limit]), sha256, is_test)
 
 
-def evaluate(chosen: Chosen, data: TaskSet, sandbox: Sandbox) -> Report:
+def evaluate(
+    chosen: Chosen,
+    data: TaskSet,
+    sandbox: Sandbox,
+    runs: Path,
+    on_row: Callable[[Row, bool], None] | None = None,
+) -> Report:
     """Run a program over a task set and return its figures.
 
-    An artifact on a test set is noted in the ledger, and in the artifact, before and after.
+    Executed tasks are kept, so that an interrupted measurement goes on where it stopped. An
+    artifact on a test set is noted in the ledger, and in the artifact, before and after.
+
+    Args:
+        chosen: The program.
+        data: The task set.
+        sandbox: Where generated code runs.
+        runs: Where run directories are; measurements with one model on one set share one.
+        on_row: Called with each executed task and whether it was reused.
 
     Raises:
         ConfigError: The artifact has been run on this test set before.
-        LiftError: A data, model, backend or sandbox failure.
+        LiftError: A data, model, disk, backend or sandbox failure.
     """
     ledger = gate.Ledger(environment.ledger_file())
     gated = chosen.path if data.is_test else None
@@ -169,8 +170,10 @@ def evaluate(chosen: Chosen, data: TaskSet, sandbox: Sandbox) -> Report:
         opening = gate.open_once(artifact, data.name, data.sha256, ledger)
         opened = artifact.model_copy(update={"openings": (*artifact.openings, opening)})
         save_artifact(opened, gated)
-    evaluator = make_evaluator(chosen.model, sandbox, MemoryRows())
-    rows = list(evaluator.run(chosen.program, data.tasks, chosen.name))
+    run = RunDirectory(runs / f"eval-{chosen.model}-{data.sha256[:12]}")
+    with run.locked():
+        evaluator = make_evaluator(chosen.model, sandbox, run.rows(), on_row, run.calls())
+        rows = list(evaluator.run(chosen.program, data.tasks, chosen.name))
     report = build_report(data.name, data.sha256, {chosen.name: rows}, rows)
     if gated is not None:
         rate = report.results[0].rate

@@ -164,3 +164,30 @@ def test_the_card_of_all_that_ships_is_readable() -> None:
     assert {"train", "dev", "phase3"} <= set(environment.shipped_sets())
     for words in ("control_flow", "boundary", "level 2"):
         assert words in done.stdout
+
+
+def test_a_manifest_describes_the_task_files_of_a_folder(tmp_path: Path) -> None:
+    shipped = environment.data_file("dev")
+    (tmp_path / "dev.jsonl").write_bytes(shipped.read_bytes())
+    (tmp_path / "more.json").write_text("{}")
+
+    done = lift("manifest", tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    ours = json.loads(shipped.with_name("manifest.json").read_text())
+    assert written["files"]["dev.jsonl"] == ours["files"]["dev.jsonl"]
+    assert set(written["files"]) == {"dev.jsonl", "more.json"}
+
+
+def test_a_broken_file_leaves_the_manifest_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("old")
+    (tmp_path / "dev.jsonl").write_text("{\n")
+
+    refused(lift("manifest", tmp_path), "dev.jsonl, line 1")
+    assert (tmp_path / "manifest.json").read_text() == "old"
+
+
+def test_a_folder_without_task_files_has_no_manifest(tmp_path: Path) -> None:
+    refused(lift("manifest", tmp_path), "holds no task files")
+    assert list(tmp_path.iterdir()) == []

@@ -36,11 +36,26 @@ def start(folder: Path, name: str) -> tuple[subprocess.Popen[str], Path]:
     config = folder / "job.json"
     config.write_text(json.dumps(JOB))
     runs = folder / name
-    command = [*LIFT, "optimize", "--config", str(config), "--runs", str(runs)]
+    command = [*LIFT, "optimize", "--open-test", "--config", str(config), "--runs", str(runs)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=with_ledger(folder),
     )
     return process, runs
+
+
+def with_ledger(folder: Path) -> dict[str, str]:
+    """Return an environment whose ledger of test openings lies in a folder of its own."""
+    return {**os.environ, "XDG_DATA_HOME": str(folder / "data")}
+
+
+def openings(folder: Path) -> list[dict[str, Any]]:
+    ledger = folder / "data" / "lift-sys" / "test-openings.jsonl"
+    return [json.loads(line) for line in ledger.read_text().splitlines()]
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -81,6 +96,7 @@ def outcome(runs: Path) -> dict[str, Any]:
         "hypers": artifact.hypers,
         "predictors": artifact.predictors,
         "scores": {k: m.model_copy(update={"seconds": None}) for k, m in artifact.scores.items()},
+        "openings": [(o.artifact, o.data, o.passed, o.total) for o in artifact.openings],
         "rows": sorted(timeless, key=lambda row: str(row["key"])),
     }
 
@@ -108,6 +124,37 @@ def test_killed_and_started_again_it_ends_with_the_same_result(
     assert outcome(runs) == outcome(finished)
 
 
+def test_the_test_set_was_opened_once_and_stays_so(finished: Path) -> None:
+    (path,) = finished.glob("*/best.json")
+    artifact = load_artifact(path)
+    before, after = openings(finished.parent)
+
+    assert before["passed"] is None
+    assert after["passed"] == artifact.scores["test"].passed
+    assert [o.model_dump(mode="json") for o in artifact.openings] == [after]
+    done = subprocess.run(
+        [*LIFT, "eval", str(path), "--data", "phase3", "--open-test"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=with_ledger(finished.parent),
+    )
+    assert done.returncode == 2
+    assert "once per artifact" in done.stderr
+
+
+def test_a_measurement_that_was_made_is_not_made_again(tmp_path: Path, model_path: Path) -> None:
+    command = [*LIFT, "eval", "--preset", "direct", "--limit", "2", "--json"]
+    command += ["--runs", str(tmp_path)]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    started = time.monotonic()
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert second.stdout == first.stdout
+    assert time.monotonic() - started < 30
+    assert len(rows(tmp_path)) == 2
+
+
 def test_no_task_is_paid_for_twice(finished: Path) -> None:
     keys = [row["key"] for row in rows(finished)]
 
@@ -119,10 +166,11 @@ def test_a_finished_job_is_shown_again_at_once(finished: Path) -> None:
     config = finished.parent / "job.json"
     started = time.monotonic()
     done = subprocess.run(
-        [*LIFT, "optimize", "--config", str(config), "--runs", str(finished)],
+        [*LIFT, "optimize", "--open-test", "--config", str(config), "--runs", str(finished)],
         capture_output=True,
         text=True,
         check=True,
+        env=with_ledger(finished.parent),
     )
 
     assert "compiled winner" in done.stdout
