@@ -73,7 +73,9 @@ def pull_with_progress(model: str) -> Path:
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    quiet = not console.is_terminal  # a log gets an empty line instead of a bar
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         bar = progress.add_task(f"fetching {model}", total=None, visible=False)
 
         def show(source: str, done: int, total: int) -> None:
