@@ -38,9 +38,10 @@ class IRForm:
 
     def signature(self, base: type[Signature]) -> type[Signature]:
         """Return a signature that writes an IR in this form."""
-        if not self.structured:
-            return base
-        return base.with_updated_fields("effects", list[WireEffect], desc=STRUCTURED_EFFECTS)
+        made: type[Signature] = base
+        if self.structured:
+            made = base.with_updated_fields("effects", list[WireEffect], desc=STRUCTURED_EFFECTS)
+        return made
 
     def demo(self, demo: Mapping[str, Any]) -> dict[str, Any]:
         """Return a demo with its effects in this form, and without the quirks of its own spec."""
@@ -81,12 +82,13 @@ class Reminder:
 
     def signature(self, base: type[Signature]) -> type[Signature]:
         """Return a signature that shows the reminder."""
+        made: type[Signature] = base
         if self.constant:
-            return base.with_instructions(f"{base.instructions}\n\n{self.constant}")
+            made = made.with_instructions(f"{base.instructions}\n\n{self.constant}")
         if self.here:
             position = list(base.input_fields).index("spec")
-            return base.insert(position, "quirks", dspy.InputField(), str)
-        return base
+            made = made.insert(position, "quirks", dspy.InputField(), str)
+        return made
 
     @property
     def inputs(self) -> dict[str, str]:
