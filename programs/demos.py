@@ -14,7 +14,8 @@ from programs.spec_to_code import spec_with_examples
 def make_demos(task: Task, ir: SpecIR, code: str) -> dict[str, dict[str, Any]]:
     """Return one demo per predictor path.
 
-    The code demo carries both spec and IR; the code stage shows the part that it sees.
+    The code demo carries both spec and IR, and the IR demo effects with all their structure; each
+    stage shows the part that it asks for.
     """
     name, spec = task.entry_point, spec_with_examples(task.view)
     return {

@@ -20,9 +20,10 @@ from lift_sys.errors import IRError, ProviderError
 from lift_sys.inference import usage
 from lift_sys.ir.models import SpecIR
 from lift_sys.ir.render import render
-from lift_sys.ir.schema import WireCritique, WireIR, from_wire
+from lift_sys.ir.schema import WireCritique, from_wire
 from lift_sys.verdict import FailureCategory, no_answer
 from programs.adapters import CodeAdapter, ProseAdapter, StructuredAdapter
+from programs.forms import BASIC, NO_REMINDER, IRForm, Reminder
 from programs.hypers import Hyper
 from programs.signatures import Analyse, CritiqueIR, RefineIR, WriteCode, WriteIR
 
@@ -60,8 +61,15 @@ class Stage(dspy.Module):
         self.predict = dspy.Predict(self.signature)
         self.max_tokens = Hyper(f"{self.name}.max_tokens", *self.token_limits)
 
-    def ask(self, sampling: Sampling, **inputs: Any) -> dspy.Prediction:
+    def ask(
+        self, sampling: Sampling, adapter: dspy.Adapter | None = None, **inputs: Any
+    ) -> dspy.Prediction:
         """Return the model's fields.
+
+        Args:
+            sampling: How the answer is drawn.
+            adapter: Where another form than the stage's own is asked for.
+            inputs: The signature's; also ``signature`` and ``demos``, for this request only.
 
         Raises:
             StageFailed: The answer does not parse or was cut off.
@@ -72,11 +80,12 @@ class Stage(dspy.Module):
             "seed": sampling.seed,
             "max_tokens": self.max_tokens.value,
         }
-        if isinstance(self.adapter, StructuredAdapter):
-            config["response_format"] = self.adapter.response_format
+        adapter = adapter or self.adapter
+        if isinstance(adapter, StructuredAdapter):
+            config["response_format"] = adapter.response_format
         parse_error: AdapterParseError | None = None
         prediction = None
-        with usage.stage(self.name), usage.recording() as calls, dspy.context(adapter=self.adapter):
+        with usage.stage(self.name), usage.recording() as calls, dspy.context(adapter=adapter):
             try:
                 prediction = self.predict(**inputs, config=config)
             except AdapterParseError as error:
@@ -88,7 +97,7 @@ class Stage(dspy.Module):
             msg = f"the {self.name} stage was cut off at {self.max_tokens.value} tokens"
             raise StageFailed(FailureCategory.TRUNCATED, msg)
         if parse_error is not None:
-            structured = isinstance(self.adapter, StructuredAdapter)
+            structured = isinstance(adapter, StructuredAdapter)
             category = FailureCategory.IR_NOT_PARSED if structured else FailureCategory.OTHER
             msg = f"the answer of the {self.name} stage does not have the form asked for"
             raise StageFailed(category, msg) from parse_error
@@ -108,22 +117,59 @@ class Reasoner(Stage):
         return str(self.ask(sampling, name=name, spec=spec).analysis)
 
 
-class IRGenerator(Stage):
-    """Turns a spec into an IR."""
+class IRWriter(Stage):
+    """A stage whose answer is an IR, in any of its forms."""
 
-    name = "ir"
-    signature = WriteIR
-    adapter = StructuredAdapter(WireIR)
+    adapter = BASIC.adapter
     token_limits = (512, 1024)
 
-    def forward(self, name: str, spec: str, analysis: str | None, sampling: Sampling) -> SpecIR:
+    def write(
+        self, name: str, sampling: Sampling, form: IRForm, reminder: Reminder, **inputs: Any
+    ) -> SpecIR:
         """Return the IR.
 
         Raises:
             StageFailed: What the model filled is not an IR.
         """
-        inputs = {"name": name, "spec": spec} | ({"analysis": analysis} if analysis else {})
-        return _to_ir(self.ask(sampling, **inputs), name, self.name)
+        answer = self.ask(
+            sampling,
+            form.adapter,
+            signature=reminder.signature(form.signature(self.predict.signature)),
+            demos=[form.demo(demo) for demo in self.predict.demos],
+            name=name,
+            **inputs,
+            **reminder.inputs,
+        )
+        fields = {key: answer.get(key) for key in form.wire.model_fields}
+        try:
+            return from_wire(form.wire.model_validate(fields), name)
+        except (IRError, ValidationError) as error:
+            msg = f"the answer of the {self.name} stage is not an IR ({str(error).splitlines()[0]})"
+            raise StageFailed(FailureCategory.IR_NOT_PARSED, msg) from error
+
+
+class IRGenerator(IRWriter):
+    """Turns a spec into an IR."""
+
+    name = "ir"
+    signature = WriteIR
+
+    def forward(
+        self,
+        name: str,
+        spec: str,
+        analysis: str | None,
+        sampling: Sampling,
+        form: IRForm = BASIC,
+        reminder: Reminder = NO_REMINDER,
+    ) -> SpecIR:
+        """Return the IR.
+
+        Raises:
+            StageFailed: What the model filled is not an IR.
+        """
+        inputs = {"spec": spec} | ({"analysis": analysis} if analysis else {})
+        return self.write(name, sampling, form, reminder, **inputs)
 
 
 @dataclass(frozen=True)
@@ -153,24 +199,23 @@ class Critic(Stage):
         return Critique(issues=tuple(answer.issues), overall_quality=answer.overall_quality)
 
 
-class Refiner(Stage):
+class Refiner(IRWriter):
     """Rewrites an IR according to a critique."""
 
     name = "refine"
     signature = RefineIR
-    adapter = StructuredAdapter(WireIR)
-    token_limits = (512, 1024)
 
-    def forward(self, spec: str, ir: SpecIR, critique: Critique, sampling: Sampling) -> SpecIR:
+    def forward(
+        self, spec: str, ir: SpecIR, critique: Critique, sampling: Sampling, form: IRForm = BASIC
+    ) -> SpecIR:
         """Return the rewritten IR.
 
         Raises:
             StageFailed: What the model filled is not an IR.
         """
         issues = "\n".join(f"- {issue}" for issue in critique.issues)
-        name = ir.signature.name
-        answer = self.ask(sampling, name=name, spec=spec, ir=render(ir), issues=issues)
-        return _to_ir(answer, name, self.name)
+        inputs = {"spec": spec, "ir": render(ir), "issues": issues}
+        return self.write(ir.signature.name, sampling, form, NO_REMINDER, **inputs)
 
 
 class CodeGenerator(Stage):
@@ -181,7 +226,14 @@ class CodeGenerator(Stage):
     adapter = CodeAdapter()
     token_limits = (512, 1024)
 
-    def forward(self, name: str, spec: str | None, ir: SpecIR | None, sampling: Sampling) -> str:
+    def forward(
+        self,
+        name: str,
+        spec: str | None,
+        ir: SpecIR | None,
+        sampling: Sampling,
+        reminder: Reminder = NO_REMINDER,
+    ) -> str:
         """Return Python source that parses.
 
         Raises:
@@ -189,7 +241,15 @@ class CodeGenerator(Stage):
         """
         given = {"spec": spec, "ir": render(ir) if ir else None}
         seen = {key: value for key, value in given.items() if value is not None}
-        code: str = self.ask(sampling, name=name, **seen, demos=self._demos_showing(set(seen))).code
+        answer = self.ask(
+            sampling,
+            signature=reminder.signature(self.predict.signature),
+            demos=self._demos_showing(set(seen)),
+            name=name,
+            **seen,
+            **reminder.inputs,
+        )
+        code: str = answer.code
         if not code.strip():
             raise StageFailed(FailureCategory.OTHER, "the answer of the code stage is empty")
         return without_examples(code, name)
@@ -235,12 +295,3 @@ def _source(code: str, node: ast.stmt) -> str:
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     lines = re.split(r"\r\n?|\n", code)  # splitlines() also splits at characters inside literals
     return "\n".join(lines[first - 1 : node.end_lineno])
-
-
-def _to_ir(answer: dspy.Prediction, name: str, stage: str) -> SpecIR:
-    fields = {key: answer.get(key) for key in WireIR.model_fields}
-    try:
-        return from_wire(WireIR.model_validate(fields), name)
-    except (IRError, ValidationError) as error:
-        msg = f"the answer of the {stage} stage is not an IR ({str(error).splitlines()[0]})"
-        raise StageFailed(FailureCategory.IR_NOT_PARSED, msg) from error

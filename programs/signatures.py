@@ -13,6 +13,13 @@ ASSERTIONS = (
     'three to five calls of the function by its name, each with its result, such as "name(2) == 5"'
 )
 
+STRUCTURED_EFFECTS = (
+    "the steps, in order: description, implementation_hint (how to do it), return_values (the "
+    "exact Python literals it returns), order_constraint (what must come first); empty where there "
+    "is none"
+)
+QUIRKS_HEADING = "Python does this:"
+
 
 class Analyse(dspy.Signature):
     """Analyse the specification of a Python function in at most six short lines.

@@ -17,6 +17,7 @@ from lift_sys.ir.models import Assertion, SpecIR
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
+from programs.forms import IR_FORMS, NO_REMINDER, remind
 from programs.hypers import Hyper
 from programs.modules import (
     CodeGenerator,
@@ -53,7 +54,10 @@ class SpecToCode(dspy.Module):
     """Turns a spec into an IR and a Python function.
 
     Hypers:
-        ir_detail: ``none`` asks for code directly; ``basic`` makes an IR first.
+        ir_detail: ``none`` asks for code directly; ``basic`` makes an IR first; ``structured`` one
+            whose effects also say how, what exactly is returned and what comes first.
+        quirks: Which quirks of Python the IR stage is told of, and the code stage where it sees the
+            spec: ``off``, ``all``, or those ``triggered`` by the spec.
         reason: Whether the spec is analysed before the IR is written.
         n: Most candidates drawn.
         temperature: Of every stage of every candidate but greedy ones; at 0 all candidates would
@@ -72,7 +76,8 @@ class SpecToCode(dspy.Module):
         self.critic = Critic()
         self.refiner = Refiner()
         self.code_generator = CodeGenerator()
-        self.ir_detail = Hyper("ir_detail", "basic", "none")
+        self.ir_detail = Hyper("ir_detail", "basic", "none", "structured")
+        self.quirks = Hyper("quirks", "off", "all", "triggered")
         self.reason = Hyper("reason", False, True)
         self.n = Hyper("n", *range(1, 17))
         self.temperature = Hyper("temperature", 0.0, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -161,6 +166,7 @@ class SpecToCode(dspy.Module):
 
     def _write_ir(self, view: TaskView, index: int, rollout: int) -> SpecIR:
         name, spec = str(view.entry_point), spec_with_examples(view)
+        form = IR_FORMS[str(self.ir_detail.value)]
         analysis = None
         if self.reason.value:
             sampling = self._sampling(spec, "reason", index, rollout)
@@ -170,6 +176,8 @@ class SpecToCode(dspy.Module):
             spec=spec,
             analysis=analysis,
             sampling=self._sampling(spec, "ir", index, rollout),
+            form=form,
+            reminder=remind(str(self.quirks.value), view.spec),
         )
         for iteration in range(int(self.refine_iterations.value)):
             step = f"refine{iteration}"
@@ -183,6 +191,7 @@ class SpecToCode(dspy.Module):
                 ir=ir,
                 critique=critique,
                 sampling=self._sampling(spec, step, index, rollout),
+                form=form,
             )
         return _with_stated(ir, view)
 
@@ -194,6 +203,7 @@ class SpecToCode(dspy.Module):
             spec=None if sees == "ir" else spec,
             ir=None if sees == "spec" else attempt.ir,
             sampling=self._sampling(spec, "code", attempt.index, rollout),
+            reminder=NO_REMINDER if sees == "ir" else remind(str(self.quirks.value), view.spec),
         )
         agreement = check_agreement(code, name, attempt.ir, view.visible, self.borrowed.sandbox)
         return attempt.model_copy(update={"code": code, "agreement": agreement})

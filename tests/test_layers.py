@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 BASE = ("errors", "record", "literals", "files")
 LAYERS: tuple[tuple[str, ...], ...] = (
     tuple(f"lift_sys.{name}" for name in BASE),
-    ("lift_sys.ir", "lift_sys.tasks", "lift_sys.verdict", "lift_sys.config"),
+    ("lift_sys.ir", "lift_sys.knowledge", "lift_sys.tasks", "lift_sys.verdict", "lift_sys.config"),
     ("lift_sys.inference", "lift_sys.sandbox"),
     ("programs", "metrics"),
     ("optimizers",),
@@ -94,6 +94,7 @@ def test_imports_go_one_way() -> None:
     [
         ("programs/x.py", "import metrics.stats"),
         ("lift_sys/ir/x.py", "from lift_sys.sandbox import judge"),
+        ("lift_sys/knowledge/x.py", "from lift_sys.sandbox import judge"),
         ("lift_sys/tasks/x.py", "from lift_sys.sandbox import judge"),
         ("lift_sys/tasks/x.py", "from programs.presets import PRESETS"),
         ("optimizers/x.py", "from metrics.stats import Rate"),

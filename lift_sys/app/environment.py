@@ -75,14 +75,17 @@ def _shipped_file(name: str) -> Path | None:
 
 
 def source_digest() -> str:
-    """Return the SHA-256 of the code that decides what an executed task gives.
+    """Return the SHA-256 of the code and data that decide what an executed task gives.
 
     Rows carry it in their address, so that a changed program, metric or sandbox is run again. The
     app and the optimizers are left out: they decide what is run, not what comes of it.
     """
     root = Path(lift_sys.__file__).parent.parent
-    parts = ("programs", "metrics", "lift_sys/ir", "lift_sys/inference", "lift_sys/sandbox")
-    files = sorted(path for part in parts for path in (root / part).rglob("*.py"))
+    inner = ("ir", "knowledge", "inference", "sandbox")
+    parts = ("programs", "metrics", *(f"lift_sys/{name}" for name in inner))
+    files = sorted(
+        p for part in parts for kind in ("*.py", "*.toml") for p in (root / part).rglob(kind)
+    )
     whole = hashlib.sha256()
     for path in files:
         whole.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())

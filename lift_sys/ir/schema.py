@@ -1,27 +1,42 @@
-"""The wire form of an IR: the few flat fields that a model fills, and the way back.
+"""The wire forms of an IR: the few fields that a model fills, and the way back.
 
-Owns the translation between ``WireIR`` and ``SpecIR``, and the JSON schemas that are sent to
-constrained decoders. They stay in the subset that every decoder enforces: all properties required,
-nothing additional, no references, patterns, number bounds or combinators. Lists have a maximum
-length, which llama.cpp and XGrammar both enforce: without it small models repeat themselves until
-the token limit. The form is flat because every token of structure is a token the model spends.
+Owns the translation between ``WireIR`` or ``StructuredWireIR`` and ``SpecIR``, and the JSON schemas
+that are sent to constrained decoders. They stay in the subset that every decoder enforces: all
+properties required, nothing additional, no references, patterns, number bounds or combinators.
+Lists have a maximum length, which llama.cpp and XGrammar both enforce: without it small models
+repeat themselves until the token limit. ``WireIR`` is flat because every token of structure is a
+token the model spends; ``StructuredWireIR`` spends them, to say how, what exactly and in which
+order.
 """
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from lift_sys.errors import IRError
-from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
+from lift_sys.ir.models import (
+    Assertion,
+    Effect,
+    FunctionSignature,
+    Intent,
+    Parameter,
+    Scalar,
+    SpecIR,
+)
 from lift_sys.ir.types import python_type
+from lift_sys.literals import parse_literal
 from lift_sys.record import Record
 
 WIRE_VERSION = 1
 """Raised whenever the fields or their meaning change; artifacts record it."""
+
+_SCALAR: TypeAdapter[Scalar] = TypeAdapter(Scalar)
 
 
 class WireIR(Record):
@@ -42,6 +57,32 @@ class WireIR(Record):
     assertions: Annotated[list[str], Field(max_length=5)]
 
 
+class WireEffect(Record):
+    """A step of a structured IR; what does not apply is empty.
+
+    Attributes:
+        description: What happens.
+        implementation_hint: How to do it.
+        return_values: Python literals that the step returns.
+        order_constraint: What must come before what.
+    """
+
+    description: str
+    implementation_hint: str
+    return_values: Annotated[list[str], Field(max_length=6)]
+    order_constraint: str
+
+
+class StructuredWireIR(Record):
+    """What the IR stage generates where effects are structured; else as ``WireIR``."""
+
+    summary: str
+    parameters: Annotated[list[str], Field(max_length=8)]
+    returns: str
+    effects: Annotated[list[WireEffect], Field(max_length=8)]
+    assertions: Annotated[list[str], Field(max_length=5)]
+
+
 class WireCritique(Record):
     """What the critic generates.
 
@@ -57,19 +98,26 @@ class WireCritique(Record):
 def wire_schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON schema of a wire model, without what costs a decoder and says nothing."""
     schema = model.model_json_schema()
-    properties = {
-        name: {k: v for k, v in prop.items() if k not in {"title", "description"}}
-        for name, prop in schema["properties"].items()
-    }
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return _bare(schema, schema.get("$defs", {}))
 
 
-def from_wire(wire: WireIR, name: str) -> SpecIR:
+def _bare(schema: dict[str, Any], defined: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with every reference resolved, every property required and no prose."""
+    if "$ref" in schema:
+        return _bare(defined[schema["$ref"].rpartition("/")[2]], defined)
+    if schema["type"] == "object":
+        properties = {name: _bare(prop, defined) for name, prop in schema["properties"].items()}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+    kept = {k: v for k, v in schema.items() if k not in {"title", "description"}}
+    return kept | ({"items": _bare(schema["items"], defined)} if "items" in schema else {})
+
+
+def from_wire(wire: WireIR | StructuredWireIR, name: str) -> SpecIR:
     """Turn what a model filled into an IR for the function ``name``.
 
     Raises:
@@ -80,27 +128,74 @@ def from_wire(wire: WireIR, name: str) -> SpecIR:
     if len(set(names)) != len(names):
         msg = f"the IR names a parameter twice: {', '.join(names)}"
         raise IRError(msg)
+    effects = [_effect(e, names) for e in wire.effects]
     return SpecIR(
         intent=Intent(summary=wire.summary.strip()),
         signature=FunctionSignature(
             name=name, parameters=parameters, returns=python_type(wire.returns)
         ),
-        effects=tuple(Effect(description=text) for e in wire.effects if (text := _unnumbered(e))),
+        effects=tuple(effect for effect in effects if effect.description),
         assertions=tuple(
             Assertion(predicate=a) for a in dict.fromkeys(a.strip() for a in wire.assertions) if a
         ),
     )
 
 
-def to_wire(ir: SpecIR) -> WireIR:
+def to_wire(ir: SpecIR) -> StructuredWireIR:
     """Return the wire form of an IR, for demos; what the wire cannot carry is left out."""
-    return WireIR(
+    return StructuredWireIR(
         summary=ir.intent.summary,
         parameters=[f"{p.name}: {p.type_hint}" for p in ir.signature.parameters][:8],
         returns=ir.signature.returns or "Any",
-        effects=[e.description for e in ir.effects][:8],
+        effects=[_wire_effect(e) for e in ir.effects][:8],
         assertions=[a.predicate for a in ir.assertions][:5],
     )
+
+
+def _wire_effect(effect: Effect) -> WireEffect:
+    return WireEffect(
+        description=effect.description,
+        implementation_hint=effect.implementation_hint or "",
+        return_values=[repr(value) for value in effect.return_values or ()][:6],
+        order_constraint=effect.order_constraint or "",
+    )
+
+
+def _effect(effect: str | WireEffect, parameters: Sequence[str]) -> Effect:
+    if isinstance(effect, str):
+        return Effect(description=_unnumbered(effect))
+    values = [_returned(text.strip(), parameters) for text in effect.return_values]
+    return Effect(
+        description=_unnumbered(effect.description),
+        implementation_hint=effect.implementation_hint.strip() or None,
+        return_values=tuple(value for known in values for value in known) or None,
+        order_constraint=effect.order_constraint.strip() or None,
+    )
+
+
+def _returned(text: str, parameters: Sequence[str]) -> tuple[Scalar, ...]:
+    """Return the one literal that a return value stands for, or nothing.
+
+    Models forget the quotes of strings, so what is no expression, or is a word that names no
+    parameter, stands for itself. Computed values and containers are left to the description.
+    """
+    try:
+        value = _SCALAR.validate_python(parse_literal(text), strict=True)
+        str(value).encode()  # a string with half a character cannot be stored
+    except ValidationError:
+        return ()
+    except ValueError:
+        computed = text in parameters or (_is_expression(text) and not text.isidentifier())
+        return () if computed or not text else (text,)
+    return (value,)
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _unnumbered(text: str) -> str:

@@ -196,6 +196,12 @@ def _with_predictors(change: dict[str, PredictorState | None]) -> Artifact:
     return artifact.model_copy(update={"predictors": kept})
 
 
+def _without_hyper(name: str) -> Artifact:
+    artifact = make_artifact()
+    kept = {k: v for k, v in artifact.hypers.items() if k != name}
+    return artifact.model_copy(update={"hypers": kept})
+
+
 CODE = "code_generator.predict"
 OTHER_FIELDS = PredictorState(instructions="i", fields=("name", "code"))
 
@@ -207,11 +213,12 @@ OTHER_FIELDS = PredictorState(instructions="i", fields=("name", "code"))
         (_with_predictors({CODE: OTHER_FIELDS}), r"another signature of code_generator\.predict"),
         (_with_predictors({CODE: None}), "other stages"),
         (_with_predictors({"judge.predict": OTHER_FIELDS}), "other stages"),
+        (_without_hyper("quirks"), "lacks the hyper 'quirks' of this release; compile it again"),
         (make_artifact().model_copy(update={"hypers": {"m": 1}}), "there is no hyper 'm'"),
         (make_artifact().model_copy(update={"hypers": {"n": 99}}), "99 is not a value"),
         (make_artifact().model_copy(update={"hypers": {"n": True}}), "True is not a value"),
     ],
-    ids=["wire", "fields", "fewer-stages", "more-stages", "hyper", "value", "type"],
+    ids=["wire", "fields", "fewer-stages", "more-stages", "missing", "hyper", "value", "type"],
 )
 def test_what_was_made_for_another_program_is_refused(
     tmp_path: Path, artifact: Artifact, says: str

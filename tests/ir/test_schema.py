@@ -1,7 +1,8 @@
-"""The wire form: what it carries comes back, and its schema is one that every decoder enforces."""
+"""The wire forms: what they carry comes back, and their schemas are enforced by every decoder."""
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from typing import Any
 
 import pytest
@@ -11,7 +12,16 @@ from pydantic import BaseModel
 
 from lift_sys.errors import IRError
 from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
-from lift_sys.ir.schema import WireCritique, WireIR, from_wire, to_wire, wire_schema
+from lift_sys.ir.schema import (
+    StructuredWireIR,
+    WireCritique,
+    WireEffect,
+    WireIR,
+    from_wire,
+    to_wire,
+    wire_schema,
+)
+from programs.forms import IR_FORMS
 from programs.signatures import CritiqueIR, RefineIR, WriteIR
 
 SAFE = {"type", "properties", "required", "additionalProperties", "items", "maxItems"}
@@ -19,7 +29,7 @@ SAFE = {"type", "properties", "required", "additionalProperties", "items", "maxI
 
 HINTS = ["int", "str", "list[int]", "dict[str, int]", "int | None", "tuple[int, ...]", "Any"]
 sentences = st.text(min_size=1).filter(lambda t: t == t.strip() and t[0].isalpha())
-names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
+names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(lambda n: not iskeyword(n))
 
 
 def _keywords(schema: Any) -> set[str]:
@@ -32,31 +42,51 @@ def _keywords(schema: Any) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("wire", [WireIR, WireCritique])
-def test_the_schema_stays_in_the_safe_subset(wire: type[BaseModel]) -> None:
-    schema = wire_schema(wire)
-    assert _keywords(schema) <= SAFE
-    assert schema["type"] == "object"
-    assert schema["required"] == list(schema["properties"]) == list(wire.model_fields)
-    assert schema["additionalProperties"] is False
-    for prop in schema["properties"].values():
-        assert prop["type"] in {"string", "array", "integer"}
-        assert (prop["type"] == "array") == ("maxItems" in prop)
+def _objects(schema: Any) -> list[Any]:
+    """Return a schema of an object and those of the objects in its lists."""
+    items = [prop["items"] for prop in schema["properties"].values() if "items" in prop]
+    return [schema, *(o for item in items if item["type"] == "object" for o in _objects(item))]
 
 
 @pytest.mark.parametrize(
-    ("wire", "signature"), [(WireIR, WriteIR), (WireIR, RefineIR), (WireCritique, CritiqueIR)]
+    ("wire", "inside"),
+    [(WireIR, []), (StructuredWireIR, [WireEffect]), (WireCritique, [])],
+)
+def test_the_schema_stays_in_the_safe_subset(
+    wire: type[BaseModel], inside: list[type[BaseModel]]
+) -> None:
+    schema = wire_schema(wire)
+    assert _keywords(schema) <= SAFE
+    for part, model in zip(_objects(schema), [wire, *inside], strict=True):
+        assert part["type"] == "object"
+        assert part["required"] == list(part["properties"]) == list(model.model_fields)
+        assert part["additionalProperties"] is False
+        for prop in part["properties"].values():
+            assert prop["type"] in {"string", "array", "integer"}
+            assert (prop["type"] == "array") == ("maxItems" in prop)
+
+
+@pytest.mark.parametrize(
+    ("wire", "signature"),
+    [
+        (WireIR, WriteIR),
+        (WireIR, RefineIR),
+        (StructuredWireIR, IR_FORMS["structured"].signature(WriteIR)),
+        (StructuredWireIR, IR_FORMS["structured"].signature(RefineIR)),
+        (WireCritique, CritiqueIR),
+    ],
 )
 def test_the_schema_has_the_fields_of_the_signature(wire: type[BaseModel], signature: Any) -> None:
     outputs = signature.output_fields
     assert list(wire_schema(wire)["properties"]) == list(outputs)
-    kinds = {"string": str, "integer": int, "array": list[str]}
-    for name, prop in wire_schema(wire)["properties"].items():
-        assert outputs[name].annotation == kinds[prop["type"]]
+    assert [outputs[name].annotation for name in outputs] == [
+        wire.model_fields[name].annotation for name in outputs
+    ]
 
 
-@given(
-    st.builds(
+def irs(effects: st.SearchStrategy[Effect]) -> st.SearchStrategy[SpecIR]:
+    """Return IRs of which the wire carries all but, perhaps, the effects."""
+    return st.builds(
         SpecIR,
         intent=st.builds(Intent, summary=sentences),
         signature=st.builds(
@@ -69,15 +99,79 @@ def test_the_schema_has_the_fields_of_the_signature(wire: type[BaseModel], signa
             ).map(tuple),
             returns=st.sampled_from(HINTS),
         ),
-        effects=st.lists(st.builds(Effect, description=sentences), max_size=8).map(tuple),
+        effects=st.lists(effects, max_size=8).map(tuple),
         assertions=st.lists(
             st.builds(Assertion, predicate=sentences), max_size=5, unique_by=lambda a: a.predicate
         ).map(tuple),
     )
-)
+
+
+@given(irs(st.builds(Effect, description=sentences)))
 def test_the_wire_carries_an_ir_there_and_back(ir: SpecIR) -> None:
-    wire = to_wire(ir)
+    wire = WireIR(
+        **to_wire(ir).model_dump(exclude={"effects"}), effects=[e.description for e in ir.effects]
+    )
     assert from_wire(WireIR.model_validate_json(wire.model_dump_json()), "f") == ir
+
+
+scalars = (
+    st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+)
+structured = st.builds(
+    Effect,
+    description=sentences,
+    implementation_hint=st.none() | sentences,
+    return_values=st.none() | st.lists(scalars | st.none(), min_size=1, max_size=6).map(tuple),
+    order_constraint=st.none() | sentences,
+)
+
+
+@given(irs(structured))
+def test_the_structured_wire_carries_every_effect_there_and_back(ir: SpecIR) -> None:
+    wire = StructuredWireIR.model_validate_json(to_wire(ir).model_dump_json())
+    back = from_wire(wire, "f")
+    assert back == ir
+    for effect, same in zip(ir.effects, back.effects, strict=True):
+        assert repr(effect.return_values) == repr(same.return_values)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("'too short'", ("too short",)),
+        ("too short", ("too short",)),
+        ("north", ("north",)),
+        ("-1", (-1,)),
+        ("2.5", (2.5,)),
+        ("True", (True,)),
+        ("None", (None,)),
+        (" 'x' ", ("x",)),
+        ("", None),
+        ("x", None),
+        ("2 * x", None),
+        ("len(x)", None),
+        ("[1, 2]", None),
+        ("(1,)", None),
+        ("b'a'", None),
+        ("float('nan')", None),
+        ("1e999", None),
+        ("'\\ud800'", None),
+        ("2j", None),
+    ],
+)
+def test_a_return_value_is_a_literal_or_left_out(text: str, values: Any) -> None:
+    effect = WireEffect(
+        description="1. return it",
+        implementation_hint=" ",
+        return_values=[text],
+        order_constraint="",
+    )
+    wire = StructuredWireIR(
+        summary="s", parameters=["x: int"], returns="str", effects=[effect], assertions=[]
+    )
+    (found,) = from_wire(wire, "f").effects
+    assert found == Effect(description="return it", return_values=values)
+    assert repr(found.return_values) == repr(values)
 
 
 def test_what_a_model_adds_is_tidied() -> None:
@@ -103,13 +197,16 @@ def test_more_than_the_wire_carries_is_cut_to_what_the_schema_allows() -> None:
         signature=FunctionSignature(
             name="f", parameters=tuple(Parameter(name=f"p{i}", type_hint="int") for i in range(9))
         ),
-        effects=tuple(Effect(description=str(i)) for i in range(20)),
+        effects=tuple(
+            Effect(description=str(i), return_values=tuple(range(20))) for i in range(20)
+        ),
         assertions=tuple(Assertion(predicate=f"f({i})") for i in range(20)),
     )
     wire = to_wire(ir)
-    WireIR.model_validate(wire.model_dump())
+    StructuredWireIR.model_validate(wire.model_dump())
     assert wire.returns == "Any"
-    for name, prop in wire_schema(WireIR)["properties"].items():
+    assert len(wire.effects[0].return_values) == 6
+    for name, prop in wire_schema(StructuredWireIR)["properties"].items():
         if "maxItems" in prop:
             assert len(getattr(wire, name)) == prop["maxItems"]
 

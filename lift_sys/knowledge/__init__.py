@@ -1,0 +1,1 @@
+"""What is known without a model: of Python, and of how specs are worded."""
