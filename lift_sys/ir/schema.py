@@ -23,6 +23,9 @@ from lift_sys.record import Record
 WIRE_VERSION = 1
 """Raised whenever the fields or their meaning change; artifacts record it."""
 
+MAX_ASSERTIONS = 5
+"""Most assertions that the IR stage may write."""
+
 
 class WireIR(Record):
     """What the IR stage generates.
@@ -39,7 +42,7 @@ class WireIR(Record):
     parameters: Annotated[list[str], Field(max_length=8)]
     returns: str
     effects: Annotated[list[str], Field(max_length=8)]
-    assertions: Annotated[list[str], Field(max_length=5)]
+    assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
 
 
 class WireCritique(Record):
@@ -99,7 +102,7 @@ def to_wire(ir: SpecIR) -> WireIR:
         parameters=[f"{p.name}: {p.type_hint}" for p in ir.signature.parameters][:8],
         returns=ir.signature.returns or "Any",
         effects=[e.description for e in ir.effects][:8],
-        assertions=[a.predicate for a in ir.assertions][:5],
+        assertions=[a.predicate for a in ir.assertions][:MAX_ASSERTIONS],
     )
 
 
