@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ SAFE = {"type", "properties", "required", "additionalProperties", "items", "maxI
 
 HINTS = ["int", "str", "list[int]", "dict[str, int]", "int | None", "tuple[int, ...]", "Any"]
 sentences = st.text(min_size=1).filter(lambda t: t == t.strip() and t[0].isalpha())
-names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
+names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(lambda n: not iskeyword(n))
 
 
 def _keywords(schema: Any) -> set[str]:
