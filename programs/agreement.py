@@ -7,6 +7,7 @@ like those of cases; properties are evaluated inside, on the arguments of the ex
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from lift_sys.ir.lint import Finding, Kind, lint_ir
 from lift_sys.ir.models import Assertion, SpecIR
@@ -18,6 +19,14 @@ from lift_sys.verdict import Status
 
 MAX_PROPERTY_INPUTS = 12
 """Argument tuples on which each property is tried."""
+
+
+class Held(NamedTuple):
+    """An assertion that could be executed: where it comes from, its text, whether it held."""
+
+    provenance: str
+    predicate: str
+    ok: bool
 
 
 class Agreement(Record):
@@ -56,6 +65,21 @@ def check_agreement(
     visible: Sequence[Case],
     sandbox: Sandbox,
 ) -> Agreement:
+    """Count which of the visible cases and the IR's executable assertions hold on the code.
+
+    Raises:
+        SandboxError: The sandbox failed; the code was not judged.
+    """
+    return _tally(held_assertions(code, entry_point, ir, visible, sandbox))
+
+
+def held_assertions(
+    code: str,
+    entry_point: str,
+    ir: SpecIR | None,
+    visible: Sequence[Case],
+    sandbox: Sandbox,
+) -> list[Held]:
     """Run the visible cases and the IR's executable assertions on the code.
 
     Raises:
@@ -68,23 +92,23 @@ def check_agreement(
     # An assertion says ``==``, under which 500 is 500.0; a visible case is exact.
     written = [Case(args=f.args or "()", expected=f.expected, tolerance=0.0) for _, f in examples]
     cases = [*visible, *written]
-    held: list[tuple[str, str, bool]] = []
+    held: list[Held] = []
     if cases:
         verdict = judge(sandbox, code, entry_point, cases)
         outcomes = [c.status is Status.PASSED for c in verdict.cases]
         held += [
-            ("stated", case.render(entry_point), ok)
+            Held("stated", case.render(entry_point), ok)
             for case, ok in zip(visible, outcomes, strict=False)
         ]
         held += [
-            (a.provenance, f.predicate, ok)
+            Held(a.provenance, f.predicate, ok)
             for (a, f), ok in zip(examples, outcomes[len(visible) :], strict=True)
         ]
     if properties and cases and ir:
         names = tuple(p.name for p in ir.signature.parameters)
         submission = _property_calls(code, entry_point, names, properties, cases)
         held += _held_properties(submission, properties, sandbox)
-    return _tally(held)
+    return held
 
 
 def _property_calls(
@@ -102,19 +126,19 @@ def _property_calls(
 
 def _held_properties(
     submission: Submission, properties: Sequence[tuple[Assertion, Finding]], sandbox: Sandbox
-) -> list[tuple[str, str, bool]]:
+) -> list[Held]:
     """Return each property that could be evaluated at least once, and whether it always held."""
     outcomes = sandbox.execute(submission).outcomes
-    held: list[tuple[str, str, bool]] = []
+    held: list[Held] = []
     for i, (assertion, finding) in enumerate(properties):
         truths = [o.predicates[i] for o in outcomes if len(o.predicates) > i]
         known = [t for t in truths if t is not None]
         if known:
-            held.append((assertion.provenance, finding.predicate, all(known)))
+            held.append(Held(assertion.provenance, finding.predicate, all(known)))
     return held
 
 
-def _tally(held: Sequence[tuple[str, str, bool]]) -> Agreement:
+def _tally(held: Sequence[Held]) -> Agreement:
     stated = [ok for provenance, _, ok in held if provenance == "stated"]
     derived = [ok for provenance, _, ok in held if provenance != "stated"]
     return Agreement(

@@ -15,6 +15,10 @@ PRESETS: dict[str, dict[str, Value]] = {
     "single": {},
     "chain_of_thought": {"reason": True},
     "best_of_n": {"n": 3, "temperature": 0.5, "select": "quality"},
+    "self_consistency": {"n": 5, "temperature": 0.7, "select": "agreement"},
+    "refine": {"temperature": 0.3, "refine_iterations": 2},
+    "hybrid": {"reason": True, "n": 3, "temperature": 0.5, "select": "quality"},
+    "adaptive": {"n": 5, "temperature": 0.5, "select": "assertions"},
 }
 """Hyper values that differ from the defaults, by preset."""
 

@@ -1,7 +1,7 @@
 """Choosing among candidates without ever seeing a hidden case.
 
 Owns the selection rules. A rule says whether it needs the candidates' code, when drawing more
-cannot help, and which candidate to take. To add one: a class here and its name in ``RULES``.
+cannot help, and which candidate to take. To add one: a ``Rule`` and its name in ``RULES``.
 """
 
 from __future__ import annotations
@@ -10,26 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lift_sys.ir.models import SpecIR
-from lift_sys.record import Record
 from programs.agreement import Agreement
+from programs.attempts import Attempt, Draw, usable
+from programs.consensus import agreement_is_settled, agreement_scores
 
-
-class Attempt(Record):
-    """One candidate, as far as it got.
-
-    Attributes:
-        index: 0 for the first drawn.
-        ir: The IR, where one was made.
-        code: The code, where it was written.
-        agreement: How IR and code agree, where that was checked.
-        failure: Why it ended early, e.g. a truncated answer.
-    """
-
-    index: int
-    ir: SpecIR | None = None
-    code: str | None = None
-    agreement: Agreement | None = None
-    failure: str | None = None
+Scores = Sequence[tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -38,20 +23,25 @@ class Rule:
 
     Attributes:
         needs_code: Whether every candidate's code is written before choosing.
-        score: Of a usable attempt; the highest wins, the earliest among equals.
+        scores: Of usable attempts, all together; the highest wins, the earliest among equals.
         enough: Whether no further candidate needs to be drawn.
     """
 
     needs_code: bool
-    score: Callable[[Attempt], tuple[float, ...]]
-    enough: Callable[[Sequence[Attempt]], bool]
+    scores: Callable[[Sequence[Attempt], Draw], Scores]
+    enough: Callable[[Sequence[Attempt], Draw], bool]
 
-    def choose(self, attempts: Sequence[Attempt]) -> Attempt:
-        """Return the best usable attempt; the last failed one if there is none."""
-        usable = [a for a in attempts if a.failure is None]
-        if not usable:
+    def choose(self, attempts: Sequence[Attempt], draw: Draw) -> Attempt:
+        """Return the best usable attempt; the last failed one if there is none.
+
+        Raises:
+            SandboxError: The rule executes code, and the sandbox failed.
+        """
+        candidates = usable(attempts)
+        if not candidates:
             return attempts[-1]
-        return max(usable, key=lambda a: (self.score(a), -a.index))
+        scored = zip(self.scores(candidates, draw), candidates, strict=True)
+        return max(scored, key=lambda pair: (pair[0], -pair[1].index))[1]
 
 
 def ir_quality(ir: SpecIR) -> float:
@@ -71,25 +61,36 @@ def ir_quality(ir: SpecIR) -> float:
     return score + 10.0 * bool(ir.signature.returns)
 
 
-def _first_usable(attempts: Sequence[Attempt]) -> bool:
-    return attempts[-1].failure is None
+def _each(
+    score: Callable[[Attempt], tuple[float, ...]],
+) -> Callable[[Sequence[Attempt], Draw], Scores]:
+    """Return the scores of a rule that looks at one attempt at a time."""
+    return lambda attempts, _: [score(a) for a in attempts]
 
 
-def _agrees(attempts: Sequence[Attempt]) -> bool:
-    last = attempts[-1]
-    return last.agreement is not None and last.agreement.holds
+def _quality(attempt: Attempt) -> tuple[float, ...]:
+    return (ir_quality(attempt.ir),) if attempt.ir else (0.0,)
 
 
-def _agreement_score(attempt: Attempt) -> tuple[float, ...]:
+def _rank(attempt: Attempt) -> tuple[float, ...]:
     return tuple(float(x) for x in (attempt.agreement or Agreement()).rank)
 
 
+def _holds(attempt: Attempt) -> bool:
+    return attempt.agreement is not None and attempt.agreement.holds
+
+
 RULES: dict[str, Rule] = {
-    "first": Rule(needs_code=True, score=lambda _: (), enough=_first_usable),
-    "quality": Rule(
-        needs_code=False,
-        score=lambda a: (ir_quality(a.ir),) if a.ir else (0.0,),
-        enough=lambda _: False,
+    "first": Rule(
+        needs_code=True,
+        scores=_each(lambda _: ()),
+        enough=lambda attempts, _: attempts[-1].failure is None,
     ),
-    "assertions": Rule(needs_code=True, score=_agreement_score, enough=_agrees),
+    "quality": Rule(needs_code=False, scores=_each(_quality), enough=lambda *_: False),
+    "assertions": Rule(
+        needs_code=True,
+        scores=_each(_rank),
+        enough=lambda attempts, _: _holds(attempts[-1]),
+    ),
+    "agreement": Rule(needs_code=True, scores=agreement_scores, enough=agreement_is_settled),
 }

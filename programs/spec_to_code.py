@@ -17,6 +17,7 @@ from lift_sys.ir.models import Assertion, SpecIR
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
+from programs.attempts import Attempt, Draw, Remembering
 from programs.forms import IR_FORMS, NO_REMINDER, remind
 from programs.hypers import Hyper
 from programs.modules import (
@@ -29,7 +30,7 @@ from programs.modules import (
     StageFailed,
 )
 from programs.naming import function_name
-from programs.select import RULES, Attempt
+from programs.select import RULES
 
 MAX_SPEC_CHARS = 16_000
 """Longest spec that is accepted, in characters; longer ones do not fit a model's context."""
@@ -114,15 +115,16 @@ class SpecToCode(dspy.Module):
             spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
         )
         rule = RULES[str(self.select.value)]
+        draw = Draw(view, int(self.n.value), Remembering(self.borrowed.sandbox))
         attempts: list[Attempt] = []
         traces: list[Trace] = []
-        for index in range(int(self.n.value)):
+        for index in range(draw.n):
             attempt, trace = self._draw(view, index, rollout, write=rule.needs_code)
             attempts.append(attempt)
             traces.append(trace)
-            if rule.enough(attempts) or self.temperature.value == 0:
+            if rule.enough(attempts, draw) or self.temperature.value == 0:
                 break
-        chosen = rule.choose(attempts)
+        chosen = rule.choose(attempts, draw)
         if chosen.code is None and chosen.failure is None:
             chosen, trace = self._finish(chosen, view, rollout)
             attempts[chosen.index] = chosen

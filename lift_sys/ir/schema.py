@@ -36,6 +36,9 @@ from lift_sys.record import Record
 WIRE_VERSION = 1
 """Raised whenever the fields or their meaning change; artifacts record it."""
 
+MAX_ASSERTIONS = 5
+"""Most assertions that the IR stage may write."""
+
 _SCALAR: TypeAdapter[Scalar] = TypeAdapter(Scalar)
 
 
@@ -54,7 +57,7 @@ class WireIR(Record):
     parameters: Annotated[list[str], Field(max_length=8)]
     returns: str
     effects: Annotated[list[str], Field(max_length=8)]
-    assertions: Annotated[list[str], Field(max_length=5)]
+    assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
 
 
 class WireEffect(Record):
@@ -80,7 +83,7 @@ class StructuredWireIR(Record):
     parameters: Annotated[list[str], Field(max_length=8)]
     returns: str
     effects: Annotated[list[WireEffect], Field(max_length=8)]
-    assertions: Annotated[list[str], Field(max_length=5)]
+    assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
 
 
 class WireCritique(Record):
@@ -148,7 +151,7 @@ def to_wire(ir: SpecIR) -> StructuredWireIR:
         parameters=[f"{p.name}: {p.type_hint}" for p in ir.signature.parameters][:8],
         returns=ir.signature.returns or "Any",
         effects=[_wire_effect(e) for e in ir.effects][:8],
-        assertions=[a.predicate for a in ir.assertions][:5],
+        assertions=[a.predicate for a in ir.assertions][:MAX_ASSERTIONS],
     )
 
 

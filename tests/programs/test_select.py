@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
+from lift_sys.tasks import TaskView
 from programs.agreement import Agreement
-from programs.select import RULES, Attempt, ir_quality
+from programs.attempts import Attempt, Draw
+from programs.select import RULES, ir_quality
+
+NO_SANDBOX: Any = None  # the rules tested here execute nothing
+DRAW = Draw(TaskView(spec="s", entry_point="f"), 3, NO_SANDBOX)
 
 
 def ir(
@@ -91,7 +97,7 @@ def attempts(*parts: Agreement | SpecIR | str | None) -> list[Attempt]:
     ],
 )
 def test_which_one_is_taken(rule: str, drawn: list[Attempt], index: int) -> None:
-    assert RULES[rule].choose(drawn).index == index
+    assert RULES[rule].choose(drawn, DRAW).index == index
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,7 @@ def test_which_one_is_taken(rule: str, drawn: list[Attempt], index: int) -> None
     ],
 )
 def test_when_drawing_ends(rule: str, drawn: list[Attempt], enough: bool) -> None:
-    assert RULES[rule].enough(drawn) is enough
+    assert RULES[rule].enough(drawn, DRAW) is enough
 
 
 def test_only_quality_chooses_before_code_is_written() -> None:

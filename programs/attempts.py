@@ -1,0 +1,81 @@
+"""What selection rules look at: the attempts of one answer, and what is fixed while they are drawn.
+
+Owns the two records, and that an execution is asked for once while one answer is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lift_sys.ir.models import SpecIR
+from lift_sys.record import Record
+from lift_sys.sandbox.base import Execution, Limits, Sandbox, Submission
+from lift_sys.tasks import TaskView
+from programs.agreement import Agreement
+
+
+class Attempt(Record):
+    """One candidate, as far as it got.
+
+    Attributes:
+        index: 0 for the first drawn.
+        ir: The IR, where one was made.
+        code: The code, where it was written.
+        agreement: How IR and code agree, where that was checked.
+        failure: Why it ended early, e.g. a truncated answer.
+    """
+
+    index: int
+    ir: SpecIR | None = None
+    code: str | None = None
+    agreement: Agreement | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is fixed while the candidates of one answer are drawn.
+
+    Attributes:
+        view: The task, without hidden cases.
+        n: Most candidates that will be drawn.
+        sandbox: Where a rule may run candidates; it remembers, so asking again costs nothing.
+    """
+
+    view: TaskView
+    n: int
+    sandbox: Sandbox
+
+
+class Remembering:
+    """A sandbox that executes equal submissions once."""
+
+    def __init__(self, inner: Sandbox) -> None:
+        self._inner = inner
+        self._known: dict[tuple[Submission, Limits | None], Execution] = {}
+
+    @property
+    def description(self) -> str:
+        """That of the sandbox behind it."""
+        return self._inner.description
+
+    def execute(self, submission: Submission, limits: Limits | None = None) -> Execution:
+        """Execute what was not executed before.
+
+        Raises:
+            SandboxError: The sandbox failed; the candidate was not judged.
+        """
+        key = (submission, limits)
+        if key not in self._known:
+            self._known[key] = self._inner.execute(submission, limits)
+        return self._known[key]
+
+    def close(self) -> None:
+        """Forget; the sandbox behind it is borrowed and stays open."""
+        self._known.clear()
+
+
+def usable(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Return the attempts that did not fail."""
+    return [a for a in attempts if a.failure is None]
