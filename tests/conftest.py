@@ -7,8 +7,19 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lift_sys.inference.fetch import ensure_model
+
+# How long an example takes says something of the machine, not of the code. CI tries the same
+# examples each time, so that what fails there fails here.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,9 @@ SAFE = {"type", "properties", "required", "additionalProperties", "items", "maxI
 """Keywords that llama.cpp and XGrammar both enforce."""
 
 HINTS = ["int", "str", "list[int]", "dict[str, int]", "int | None", "tuple[int, ...]", "Any"]
-sentences = st.text(min_size=1).filter(lambda t: t == t.strip() and t[0].isalpha())
+sentences = st.builds(
+    lambda start, rest: start + rest.rstrip(), st.characters(categories=["L"]), st.text()
+)
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(lambda n: not iskeyword(n))
 
 

@@ -35,7 +35,7 @@ def brute_force(gained: int, lost: int) -> float:
     return sum(w >= extreme or w <= flips - extreme for w in ways) / len(ways)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=10))
 def test_mcnemar_agrees_with_brute_force(pairs: list[tuple[bool, bool]]) -> None:
     first = {f"t{i}": a for i, (a, _) in enumerate(pairs)}

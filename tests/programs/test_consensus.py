@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
@@ -252,7 +252,6 @@ def stops(drawn: Sequence[Attempt], setting: Draw) -> Iterator[int]:
     ),
     STATED,
 )
-@settings(deadline=None)
 def test_stopping_early_never_changes_the_choice(
     parts: list[tuple[str, SpecIR | None] | None], stated: list[Case]
 ) -> None:

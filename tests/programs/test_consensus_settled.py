@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from programs.consensus import BROKEN, REFUTED, STANDING, Cluster, is_settled
@@ -53,7 +53,6 @@ def leader(ballots: Sequence[Ballot], standings: Sequence[int]) -> int:
     st.tuples(*[st.sampled_from([BROKEN, REFUTED, STANDING, STANDING, STANDING])] * 2),
     st.integers(1, 2),
 )
-@settings(deadline=None)
 def test_drawing_ends_exactly_when_no_continuation_changes_the_choice(
     drawn: list[Ballot], standings: tuple[int, int], left: int
 ) -> None:

@@ -58,7 +58,7 @@ def test_the_seed_decides() -> None:
     assert ids(split_tasks(TASKS, sizes, seed=2)) != first
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.sampled_from("aab"), min_size=1, max_size=25),
     st.lists(st.integers(0, 10), min_size=3, max_size=3),
