@@ -92,7 +92,7 @@ def measure(tasks: list[Task], sandbox: Sandbox) -> Counts:
         counts.written += [
             (_key(case) in keys, _say(task, case)) for case in task.visible if _written(task, case)
         ]
-        counts.stated += _stated(task, signature, found)
+        counts.stated += _stated(task, found)
     return counts
 
 
@@ -148,13 +148,11 @@ def _occurs(text: str, sentence: str) -> bool:
     return bool(re.search(pattern, sentence) or (named and re.search(named, sentence)))
 
 
-def _stated(
-    task: Task, signature: FunctionSignature, found: Extraction
-) -> list[tuple[bool, str]]:
+def _stated(task: Task, found: Extraction) -> list[tuple[bool, str]]:
     if task.gold_ir is None:
         return []
     keys = {_key(case) for case in found.examples}
-    texts = {p for p in found.predicates}
+    texts = set(found.predicates)
     entries = []
     for assertion in task.gold_ir.assertions:
         finding = lint(assertion.predicate, task.gold_ir.signature)

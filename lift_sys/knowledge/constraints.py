@@ -8,13 +8,13 @@ become hints. Nothing is executed here; all time is linear in the text's length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from lift_sys.ir.lint import Kind as AssertionKind
 from lift_sys.ir.lint import lint
 from lift_sys.ir.models import FunctionSignature
-from lift_sys.knowledge import clauses, examples, layouts
+from lift_sys.knowledge import clauses, examples, layouts, results
 from lift_sys.knowledge.examples import Draft
 from lift_sys.knowledge.phrases import Text
 from lift_sys.knowledge.tokens import Kind, tokenize
@@ -88,15 +88,15 @@ class Extraction(Record):
 
 _IN_CODE = (layouts.doctest, examples.call)
 _IN_PROSE = (
-    layouts.table,
     layouts.input_and_output,
     examples.reversed_example,
     clauses.conditional,
     clauses.result_bound,
-    clauses.one_of,
+    results.one_of,
     clauses.ranged,
     examples.implied,
 )
+_STARTS = examples.STARTS | clauses.STARTS | results.STARTS
 _WARY = frozenset(
     "currently wrongly incorrectly wrong bug mistake mistakenly approximately about roughly "
     "unlike sometimes".split()
@@ -119,17 +119,19 @@ def extract(spec: str, name: str, signature: FunctionSignature | None = None) ->
     known = signature or FunctionSignature(name=name)
     made = [_constraint(text, draft, known) for draft in drafts]
     made, contradictions = _contradicting(made)
-    closed = clauses.closed_set(text)
+    closed = results.closed_set(text)
     if closed and all(_is_within(c, closed.values or ()) for c in made):
         made.append(_constraint(text, closed, known))
     made += [
         _constraint(text, hint, known)
-        for hint in clauses.hints(text, [(d.first, d.last) for d in drafts])
+        for hint in results.hints(text, [(d.first, d.last) for d in drafts])
     ]
-    unique = {(c.form, c.predicate or repr(c.case) if c.case or c.predicate else c.text): c
-              for c in reversed(made)}  # fmt: skip
-    ordered = sorted(unique.values(), key=lambda c: (c.start, c.end))
-    return Extraction(constraints=tuple(ordered), contradictions=contradictions)
+    made.sort(key=lambda c: (c.start, c.end))
+    unique: dict[object, Constraint] = {}
+    for constraint in made:
+        key = (constraint.form, constraint.predicate, constraint.case or constraint.text)
+        unique.setdefault(key, constraint)
+    return Extraction(constraints=tuple(unique.values()), contradictions=contradictions)
 
 
 def _read(text: Text) -> list[Draft]:
@@ -138,16 +140,29 @@ def _read(text: Text) -> list[Draft]:
     wary = _wary_tokens(text)
     i = 0
     while i < len(text.tokens):
-        rules = _IN_CODE if text.tokens[i].code else (*_IN_CODE, *_IN_PROSE)
-        found = next((f for rule in rules if (f := rule(text, i))), None)
+        found = next((f for rule in _rules(text, i) if (f := rule(text, i))), None)
         if found is None:
             i += 1
             continue
         if wary[i]:
             found = [Draft(d.first, d.last, reason="may not be meant exactly") for d in found[:1]]
         drafts += found
-        i = max(i + 1, max(d.last for d in found))
+        i = max(i + 1, *(d.last for d in found))
     return drafts
+
+
+def _rules(text: Text, i: int) -> Sequence[Callable[[Text, int], list[Draft] | None]]:
+    """Return the rules that what stands there could begin; for most words there are none."""
+    token = text.tokens[i]
+    if token.kind in {Kind.BREAK, Kind.STOP}:
+        return ()
+    if token.code or token.kind in {Kind.PROMPT, Kind.CALL}:
+        return _IN_CODE
+    if i == 0 or text.is_kind(i - 1, Kind.BREAK):
+        return (layouts.table, *_IN_CODE, *_IN_PROSE)
+    if token.kind is Kind.LITERAL:
+        return (*_IN_CODE, *_IN_PROSE)
+    return _IN_PROSE if token.text in _STARTS or token.text in text.lowered else ()
 
 
 def _wary_tokens(text: Text) -> bytearray:
@@ -168,25 +183,32 @@ def _constraint(text: Text, draft: Draft, signature: FunctionSignature) -> Const
     """Check a draft and give it its form; one that does not hold together is a hint."""
     last = max(draft.last, draft.first + 1)
     start, end = text.tokens[draft.first].start, text.tokens[last - 1].end
-    span = {"text": text.spec[start:end], "start": start, "end": end}
-    reason = draft.reason
-    if reason is None and (draft.call or draft.args):
+    hint = Constraint(
+        form=Form.HINT,
+        text=text.spec[start:end],
+        start=start,
+        end=end,
+        reason=draft.reason or "an example that is no call with literals",
+    )
+    if draft.reason is not None:
+        return hint
+    if draft.call or draft.args:
         case = _case(draft, signature)
-        if case is not None:
-            predicate = None if case.raises else case.render(signature.name)
-            return Constraint(form=Form.EXAMPLE, case=case, predicate=predicate, **span)
-        reason = "an example that is no call with literals"
-    elif reason is None:
-        form = Form.LITERAL_SET if draft.values else Form.PROPERTY
-        predicate = f"result in ({', '.join(draft.values)})" if draft.values else draft.predicate
-        finding = lint(predicate or "", signature)
-        if finding.kind is AssertionKind.EXAMPLE:
-            case = _as_case(finding.args, finding.expected)
-            return Constraint(form=Form.EXAMPLE, case=case, predicate=finding.predicate, **span)
-        if finding.kind is AssertionKind.PROPERTY:
-            return Constraint(form=form, predicate=finding.predicate, **span)
-        reason = finding.reason
-    return Constraint(form=Form.HINT, reason=reason or "", **span)
+        return _as_example(hint, case, signature.name) if case else hint
+    predicate = f"result in ({', '.join(draft.values)})" if draft.values else draft.predicate
+    finding = lint(predicate or "", signature)
+    if finding.kind is AssertionKind.EXAMPLE:
+        return _as_example(hint, _as_case(finding.args, finding.expected), signature.name)
+    if finding.kind is AssertionKind.INFORMAL:
+        return hint.model_copy(update={"reason": finding.reason})
+    form = Form.LITERAL_SET if draft.values else Form.PROPERTY
+    return hint.model_copy(update={"form": form, "predicate": finding.predicate, "reason": ""})
+
+
+def _as_example(hint: Constraint, case: Case, name: str) -> Constraint:
+    predicate = None if case.raises else case.render(name)
+    update = {"form": Form.EXAMPLE, "case": case, "predicate": predicate, "reason": ""}
+    return hint.model_copy(update=update)
 
 
 def _case(draft: Draft, signature: FunctionSignature) -> Case | None:
@@ -247,13 +269,8 @@ def _contradicting(
 
 def _disputed(constraint: Constraint) -> Constraint:
     reason = "contradicts another example"
-    return Constraint(
-        form=Form.HINT,
-        text=constraint.text,
-        start=constraint.start,
-        end=constraint.end,
-        reason=reason,
-    )
+    update = {"form": Form.HINT, "case": None, "predicate": None, "reason": reason}
+    return constraint.model_copy(update=update)
 
 
 def _is_within(constraint: Constraint, values: Sequence[str]) -> bool:

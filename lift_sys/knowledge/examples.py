@@ -65,6 +65,12 @@ _OPENING = frozenset(
     "because assert only input in on if when say as".split()
 )
 _PREPOSITIONS = frozenset("for given with in on if when input".split())
+STARTS = (_PREPOSITIONS | NOUNS | ANSWER.firsts | _RAISES.firsts) | frozenset(
+    "a an the both empty".split()
+)
+"""Words with which an example may begin, beside the parameters."""
+
+_PAIR = 2
 _LONGEST_GAP = 40
 """Most tokens between the arguments and "the answer is"."""
 
@@ -84,20 +90,21 @@ def exception(text: Text, i: int) -> tuple[str, int] | None:
 
 def call(text: Text, i: int) -> Found | None:
     """Read ``f(3) == 9``, ``f(3) raises ValueError``, ``9 == f(3)``, "f(1) and f(2) give 3"."""
-    if text.is_kind(i, Kind.LITERAL) and text.is_sign(i + 1, "=="):
+    if text.is_kind(i, Kind.LITERAL) and text.is_sign(i + 1, ("==",)):
         after, source = text.at(i + 2), literal(text.at(i))
         if after is not None and after.kind is Kind.CALL and ends(text, i + 3):
             return [Draft(i, i + 3, call=after.text, expected=source)]
-    calls, j = [], i
+    calls: list[str] = []
+    j = i
     while text.is_kind(j, Kind.CALL) and len(calls) < MAX_ITEMS:
         calls.append(text.tokens[j].text)
         j += 1
-        joined = text.is_word(j, {"and"}) or text.is_sign(j, ",")
+        joined = text.is_word(j, {"and"}) or text.is_sign(j, (",",))
         if joined and text.is_kind(j + 1, Kind.CALL):
             j += 1
     if not calls or (i > 0 and _is_operator(text, i - 1)):
         return None
-    if text.is_sign(j, ")"):  # the call itself stands in brackets, as in ``print(f(3))``
+    if text.is_sign(j, (")",)):  # the call itself stands in brackets, as in ``print(f(3))``
         j += 1
     raised = exception(text, j)
     if raised:
@@ -167,7 +174,7 @@ def implied(text: Text, i: int) -> Found | None:
     if found is None:
         return None
     items, j = found
-    after = text.after_break(j + 1 if text.is_sign(j, ",") else j)
+    after = text.after_break(j + 1 if text.is_sign(j, (",",)) else j)
     result = _result(text, j, GIVES) or _named_result(text, j)
     shown = text.is_word(i - 1, {"instance", "example", "e.g."})
     if result is None and shown:
@@ -182,7 +189,7 @@ def implied(text: Text, i: int) -> Found | None:
             result = _result(text, j, GIVES)
     if result is None:
         return None
-    each = both or len(items) > 2 or text.is_word(j, {"mean"})  # noqa: PLR2004 (a pair is two arguments)
+    each = both or len(items) > _PAIR or text.is_word(j, {"mean"})
     calls = arrange(text, items, each=each)
     if calls is None:
         return [Draft(start, result[1], reason="an example whose arguments are not clear")]

@@ -12,6 +12,7 @@ from lift_sys.knowledge.phrases import Item, Text, literal
 from lift_sys.knowledge.tokens import Kind, Token
 
 _RESULT_NAMES = frozenset("result output returns return expected answer".split())
+_OUTPUT = frozenset({"output", "result"})
 _MAX_LINES = 60
 """Most lines of one doctest or table."""
 _MAX_SOURCE = 2_000
@@ -84,7 +85,7 @@ def table(text: Text, i: int) -> Found | None:
         return None
     tokens, j = line(text, i)
     header = [c[0].text if len(c) == 1 else "" for c in _cells(tokens)]
-    if len(header) < 2 or header[-1] not in _RESULT_NAMES:  # noqa: PLR2004 (an argument, a result)
+    if len(header) < 2 or header[-1] not in _RESULT_NAMES:
         return None
     rows: Found = []
     for _ in range(_MAX_LINES):
@@ -98,9 +99,7 @@ def table(text: Text, i: int) -> Found | None:
     return [Draft(i, j - 1, reason="the head of a table"), *rows] if rows else None
 
 
-def _row(
-    text: Text, names: list[str], sources: list[str | None], span: tuple[int, int]
-) -> Found:
+def _row(text: Text, names: list[str], sources: list[str | None], span: tuple[int, int]) -> Found:
     known = [s for s in sources if s is not None]
     if len(known) < len(sources):
         ruled = all(s is None for s in sources)
@@ -133,24 +132,24 @@ def _cells(tokens: list[Token]) -> list[list[Token]]:
 
 def input_and_output(text: Text, i: int) -> Found | None:
     """Read "Input: nums = [1, 2], k = 3", "Output: 5" on two lines or one."""
-    if not (text.is_word(i, {"input"}) and text.is_sign(i + 1, ": =")):
+    if not (text.is_word(i, {"input"}) and text.is_sign(i + 1, (":", "="))):
         return None
     items: list[Item] = []
     j = i + 2
     while text.at(j) is not None and len(items) <= len(text.parameters or ()):
         parameter = text.parameter(j)
-        j = j + 2 if parameter and text.is_sign(j + 1, "= :") else j
+        j = j + 2 if parameter and text.is_sign(j + 1, ("=", ":")) else j
         source = literal(text.at(j))
         if source is None:
             return None
         items.append(Item(source, parameter))
         j += 1
-        if not text.is_sign(j, ","):
+        if not text.is_sign(j, (",",)) or text.is_word(j + 1, _OUTPUT):
             break
         j = text.after_break(j + 1)
-    j = j + 1 if text.is_sign(j, ", ; |") or text.is_kind(j, Kind.ARROW) else j
+    j = j + 1 if text.is_sign(j, (",", ";", "|")) or text.is_kind(j, Kind.ARROW) else j
     j = text.after_break(j)
-    if not (text.is_word(j, {"output", "result"}) and text.is_sign(j + 1, ": =")):
+    if not (text.is_word(j, _OUTPUT) and text.is_sign(j + 1, (":", "="))):
         return None
     expected = literal(text.at(j + 2))
     calls = arrange(text, items)

@@ -10,11 +10,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from lift_sys.knowledge.tokens import Kind, Token
 
 MAX_ITEMS = 12
 """Most literals that are read as one list in prose."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A literal that is an argument.
+
+    Attributes:
+        source: Canonical source of the literal.
+        parameter: The parameter it is said to be, if any.
+    """
+
+    source: str
+    parameter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,8 @@ class Text:
     name: str
     parameters: tuple[str, ...] | None = None
     lowered: frozenset[str] = field(init=False)
+    lists: dict[int, tuple[list[Item], int] | None] = field(init=False, default_factory=dict)
+    """The lists of literals that were looked for, by where they begin."""
 
     def __post_init__(self) -> None:
         names = frozenset(p.lower() for p in self.parameters or ())
@@ -42,10 +58,10 @@ class Text:
         """Return the token at a position, or None outside the text."""
         return self.tokens[i] if 0 <= i < len(self.tokens) else None
 
-    def is_sign(self, i: int, texts: str) -> bool:
-        """Tell whether one of the given characters stands there."""
+    def is_sign(self, i: int, texts: tuple[str, ...]) -> bool:
+        """Tell whether one of the given signs stands there."""
         token = self.at(i)
-        return token is not None and token.kind is Kind.SIGN and token.text in texts.split()
+        return token is not None and token.kind is Kind.SIGN and token.text in texts
 
     def is_word(self, i: int, words: Iterable[str]) -> bool:
         """Tell whether one of the words stands there."""
@@ -73,27 +89,34 @@ class Phrases:
     """A set of phrases, of which the longest that stands at a position is found."""
 
     def __init__(self, *phrases: str) -> None:
-        split = sorted((tuple(p.split()) for p in phrases), key=len, reverse=True)
-        self._by_first = {
-            first: tuple(p for p in split if p[0] == first) for first in {p[0] for p in split}
-        }
+        self._tree: dict[str, Any] = {}
+        for phrase in phrases:
+            node = self._tree
+            for word in phrase.split():
+                node = node.setdefault(word, {})
+            node[""] = {}
+
+    @property
+    def firsts(self) -> frozenset[str]:
+        """The words with which a phrase of the set begins."""
+        return frozenset(self._tree)
 
     def match(self, text: Text, i: int) -> int | None:
         """Return the position after the phrase; line breaks may stand between its words."""
-        first = text.at(i)
-        if first is None:
-            return None
-        for phrase in self._by_first.get(first.text, ()):
-            j = i
-            for word in phrase:
-                j = text.after_break(j) if j > i else j
-                token = text.at(j)
-                if token is None or token.text != word:
+        tokens, node, found = text.tokens, self._tree, None
+        while 0 <= i < len(tokens):
+            token = tokens[i]
+            if token.kind is Kind.BREAK and node is not self._tree:
+                if tokens[i - 1].kind is Kind.BREAK:
                     break
-                j += 1
-            else:
-                return j
-        return None
+                i += 1
+                continue
+            following = node.get(token.text)
+            if following is None:
+                break
+            node, i = following, i + 1
+            found = i if "" in node else found
+        return found
 
 
 def combine(starts: str, ends: str) -> list[str]:
@@ -205,22 +228,9 @@ def starts_clause(text: Text, i: int) -> bool:
     if found is None:
         return False
     j = text.after_break(found[1])
-    if text.is_word(j, {"to", "through", "or", "pieces"}) or text.parameter(j):
+    if text.is_word(j, {"to", "through", "or", "has", "have"}) or text.parameter(j):
         return True
     return GIVES.match(text, j) is not None
-
-
-@dataclass(frozen=True)
-class Item:
-    """A literal that is an argument.
-
-    Attributes:
-        source: Canonical source of the literal.
-        parameter: The parameter it is said to be, if any.
-    """
-
-    source: str
-    parameter: str | None = None
 
 
 def item(text: Text, i: int) -> tuple[Item, int] | None:
@@ -229,7 +239,7 @@ def item(text: Text, i: int) -> tuple[Item, int] | None:
     parameter = text.parameter(j)
     if parameter:
         j += 1
-        if text.is_sign(j, "= ==") or text.is_word(j, {"of", "is"}):
+        if text.is_sign(j, ("=", "==")) or text.is_word(j, {"of", "is"}):
             j += 1
         source = literal(text.at(j))
         return (Item(source, parameter), j + 1) if source is not None else None
@@ -249,6 +259,12 @@ def item(text: Text, i: int) -> tuple[Item, int] | None:
 
 def literals(text: Text, i: int) -> tuple[list[Item], int] | None:
     """Read arguments separated by commas, "and" or "or"."""
+    if i not in text.lists:
+        text.lists[i] = _literals(text, i)
+    return text.lists[i]
+
+
+def _literals(text: Text, i: int) -> tuple[list[Item], int] | None:
     first = item(text, i)
     if first is None:
         return None
@@ -265,7 +281,7 @@ def literals(text: Text, i: int) -> tuple[list[Item], int] | None:
 
 def separator(text: Text, i: int) -> int | None:
     """Return the position after ``,``, "and", "or" or ``, and``."""
-    j = i + 1 if text.is_sign(i, ",") else i
+    j = i + 1 if text.is_sign(i, (",",)) else i
     j = text.after_break(j)
     j = j + 1 if text.is_word(j, {"and", "or", "with"}) else j
     return j if j > i and not (j == i + 1 and text.is_kind(i, Kind.BREAK)) else None

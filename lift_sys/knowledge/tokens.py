@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_LITERAL_CHARS = 2_000
@@ -22,11 +22,11 @@ _LEXEME = re.compile(
   | (?P<prompt>(?<![^\n])[ \t]*>>>|(?<![^\n])[ \t]*\.\.\.(?=[ ]))
   | (?P<string>(?<!\w)[bB]?(?:'(?:[^'\\\n]|{_ESCAPE}){{0,300}}'|"(?:[^"\\\n]|{_ESCAPE}){{0,300}}")
         (?![\w'"]))
-  | (?P<curly>“[^“”\n]{{0,300}}”|(?<!\w)‘[^‘’\n]{{0,300}}’(?!\w))
+  | (?P<curly>“[^“”\n]{{0,300}}”|(?<!\w)\u2018[^\u2018\u2019\n]{{0,300}}\u2019(?!\w))
   | (?P<grouped>(?<![\w.,])[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,9}}(?![\w,]))
   | (?P<number>(?:(?<![\w.)\]'"])-)?(?<![\w.])(?:0|[1-9][0-9]{{0,30}})(?:\.[0-9]{{1,30}})?
         (?:[eE][+-]?[0-9]{{1,3}})?(?![\w%]|\.[0-9]))
-  | (?P<word>(?:e\.g\.|i\.e\.|etc\.)|[^\W\d]\w*(?:['’-][^\W\d]+)*)
+  | (?P<word>(?:e\.g\.|i\.e\.|etc\.)|[^\W\d]\w*(?:['\u2019-][^\W\d]+)*)
   | (?P<arrow>-{{1,2}}>|=>|→|⇒|↦)
   | (?P<sign>\.{{3}}|…|==|!=|<=|>=|[0-9]\w*)
   | (?P<stop>[.!?](?=[\s)]|$))
@@ -80,7 +80,7 @@ def tokenize(spec: str, name: str) -> tuple[Token, ...]:
         spec: Any text.
         name: The function whose calls become tokens.
     """
-    raw = _raw_tokens(spec)
+    raw = list(_lexemes(spec))
     groups = _groups(raw)
     tokens: list[Token] = []
     i = 0
@@ -90,7 +90,7 @@ def tokenize(spec: str, name: str) -> tuple[Token, ...]:
         call = groups.get(i + 1, (None, False))[0] if _opens_call(raw, i) else None
         token, end = raw[i], i
         if call is not None and _fits(raw, i, call):
-            if token.text == name and not _is_definition(tokens):
+            if spec[token.start : token.end] == name and not _is_definition(tokens):
                 token, end = _merge(spec, raw, i, call, Kind.CALL), call
             elif token.text in _BUILT and groups[i + 1][1]:
                 token, end = _merge(spec, raw, i, call, Kind.LITERAL), call
@@ -98,13 +98,9 @@ def tokenize(spec: str, name: str) -> tuple[Token, ...]:
             if not _follows_operand(raw, i):
                 token, end = _merge(spec, raw, i, close, Kind.LITERAL), close
             tried = close
-        tokens.append(_lowered(token))
+        tokens.append(token)
         i = end + 1
     return tuple(tokens)
-
-
-def _raw_tokens(spec: str) -> list[Token]:
-    return list(_lexemes(spec))
 
 
 def _lexemes(spec: str) -> Iterator[Token]:
@@ -118,6 +114,8 @@ def _lexemes(spec: str) -> Iterator[Token]:
             yield Token(Kind.LITERAL, repr(text[1:-1]), found.start(), found.end(), code)
         elif group == "word" and text in _CONSTANTS:
             yield Token(Kind.LITERAL, text, found.start(), found.end(), code)
+        elif kind is Kind.WORD:
+            yield Token(kind, text.lower(), found.start(), found.end(), code)
         elif kind is not None:
             yield Token(kind, text, found.start(), found.end(), code)
 
@@ -183,7 +181,9 @@ def _fits(raw: list[Token], first: int, last: int) -> bool:
 
 
 def _is_definition(tokens: list[Token]) -> bool:
-    return bool(tokens) and tokens[-1].text in {"def", "."}
+    """Tell whether a call would be a definition, or of another's attribute."""
+    last = tokens[-1] if tokens else None
+    return last is not None and (last.text == "def" or (last.kind, last.text) == (Kind.SIGN, "."))
 
 
 def _follows_operand(raw: list[Token], i: int) -> bool:
@@ -196,7 +196,3 @@ def _follows_operand(raw: list[Token], i: int) -> bool:
 def _merge(spec: str, raw: list[Token], first: int, last: int, kind: Kind) -> Token:
     start, end = raw[first].start, raw[last].end
     return Token(kind, spec[start:end], start, end, raw[first].code)
-
-
-def _lowered(token: Token) -> Token:
-    return replace(token, text=token.text.lower()) if token.kind is Kind.WORD else token
