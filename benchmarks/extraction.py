@@ -13,8 +13,10 @@ stated assertions: the share of the gold assertions marked ``stated`` that are a
 ones, equal in meaning where they are examples and equal in text otherwise. Many are stated in words
 that no grammar reads.
 
-On train: precision of examples @@, of properties and sets @@; recall of written examples @@, of
-stated assertions @@. On dev, looked at once: @@, @@, @@.
+On train, on which the grammar was tuned: precision of examples 60/60 (95 % CI 94-100 %), of
+properties and sets 15/15 (80-100 %); recall of written examples 37/63 (46-70 %), of stated
+assertions 47/157 (23-38 %). On dev, looked at once, at the end: 26/26 (87-100 %), 3/3 (44-100 %),
+23/33 (53-83 %); dev has no gold IRs.
 """
 
 from __future__ import annotations

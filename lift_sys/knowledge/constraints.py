@@ -172,7 +172,8 @@ def _wary_tokens(text: Text) -> bytearray:
     wary = False
     for i, token in enumerate(text.tokens):
         wary |= token.kind is Kind.WORD and token.text in _WARY
-        if token.kind is Kind.STOP or i == len(text.tokens) - 1:
+        paragraph = token.kind is Kind.BREAK and text.is_kind(i + 1, Kind.BREAK)
+        if token.kind is Kind.STOP or paragraph or i == len(text.tokens) - 1:
             if wary:
                 marks[first : i + 1] = b"\1" * (i + 1 - first)
             first, wary = i + 1, False

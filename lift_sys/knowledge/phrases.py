@@ -208,7 +208,7 @@ def ends(text: Text, i: int) -> bool:
         return True
     after = text.after_break(i + 1)
     if token.kind is Kind.BREAK:
-        return not text.is_word(after, _CONDITIONAL - {"the", "a", "an", "for", "with"})
+        return not text.is_word(i + 1, _CONDITIONAL - {"the", "a", "an", "for", "with"})
     if token.kind is Kind.SIGN:
         if token.text != ",":
             return token.text in {";", ")", "|", "#", "("}

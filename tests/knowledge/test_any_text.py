@@ -52,13 +52,13 @@ def test_any_text_is_read_and_spans_lie_in_it(spec: str, known: FunctionSignatur
 
 
 @settings(deadline=None)
+@example("a bug", "if it rains")
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_an_example_on_a_line_of_its_own_is_found_in_any_surroundings(
     before: str, after: str
 ) -> None:
     spec = f"{before.replace('`', '')}\n\nf(3) == 9\n\n{after}"
-    wary = {"about", "wrong", "bug"} & set(before.lower().split())
-    assert wary or "f(3) == 9" in extract(spec, "f", ONE).predicates
+    assert "f(3) == 9" in extract(spec, "f", ONE).predicates
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,12 @@ def test_time_grows_with_the_length_and_no_faster(piece: str) -> None:
         seconds.append(time.process_time() - started)
 
     assert seconds[1] < 8 * seconds[0] + 0.2  # four times the text; a square would take sixteen
+
+
+def test_long_prose_takes_about_a_second() -> None:
+    spec = "Return the sum of the list, so that [1, 2] gives 3. An empty list gives 0. " * 1_333
+    started = time.process_time()
+    found = extract(spec, "f", ONE)
+
+    assert time.process_time() - started < 3.0  # under a second on an idle core
+    assert len(found.examples) == 2
