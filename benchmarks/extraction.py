@@ -4,7 +4,9 @@ Usage: ``python benchmarks/extraction.py [train|dev|phase3|test|FILE] [--misses]
 come from the reference; nothing else of it is used to extract.
 
 Precision: the share of extracted examples that hold on the reference in the sandbox, and the share
-of properties and literal sets that hold on the arguments of every case that returns.
+of properties and literal sets that hold on the arguments of every case that returns and on which
+they can be evaluated, at least one. It presumes right parameter names; a program has those of its
+model's IR.
 
 Recall of written examples: a visible case counts as written in the spec if the texts of all its
 arguments and of its result stand in one sentence of it (a prompt ``>>>`` and its answer are one
@@ -131,7 +133,8 @@ def _properties(
         parameters=tuple(p.name for p in signature.parameters),
     )
     outcomes = sandbox.execute(submission).outcomes
-    held = [all(o.predicates[i] is not False for o in outcomes) for i in range(len(predicates))]
+    truths = [[o.predicates[i] for o in outcomes] for i in range(len(predicates))]
+    held = [True in of_one and False not in of_one for of_one in truths]
     return [(h, f"{task.id}: {p}") for h, p in zip(held, predicates, strict=True)]
 
 
