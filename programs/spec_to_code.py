@@ -13,7 +13,8 @@ from typing import Any
 import dspy
 
 from lift_sys.errors import ConfigError
-from lift_sys.ir.models import Assertion, SpecIR
+from lift_sys.ir.models import FunctionSignature, SpecIR
+from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
@@ -31,6 +32,7 @@ from programs.modules import (
 )
 from programs.naming import function_name
 from programs.select import RULES
+from programs.stated import stated_cases, with_hints, with_stated
 
 MAX_SPEC_CHARS = 16_000
 """Longest spec that is accepted, in characters; longer ones do not fit a model's context."""
@@ -66,6 +68,8 @@ class SpecToCode(dspy.Module):
         refine_iterations: Most rounds of critique and rewriting of each IR.
         code_sees: What the code stage reads: the IR, the spec and the IR, or the spec alone, in
             which case the IR only verifies.
+        extract_assertions: Whether what the spec's text states is extracted: examples and
+            properties become stated assertions, the rest hints for the IR stage.
         select: The rule that chooses among candidates (``programs.select``).
     """
 
@@ -84,6 +88,7 @@ class SpecToCode(dspy.Module):
         self.temperature = Hyper("temperature", 0.0, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
         self.refine_iterations = Hyper("refine_iterations", *range(5))
         self.code_sees = Hyper("code_sees", "ir", "spec_and_ir", "spec")
+        self.extract_assertions = Hyper("extract_assertions", "off", "on")
         self.select = Hyper("select", *RULES)
 
     def forward(
@@ -175,7 +180,7 @@ class SpecToCode(dspy.Module):
             analysis = self.reasoner(name=name, spec=spec, sampling=sampling)
         ir = self.ir_generator(
             name=name,
-            spec=spec,
+            spec=with_hints(spec, self._extract(view, None)),
             analysis=analysis,
             sampling=self._sampling(spec, "ir", index, rollout),
             form=form,
@@ -195,7 +200,7 @@ class SpecToCode(dspy.Module):
                 sampling=self._sampling(spec, step, index, rollout),
                 form=form,
             )
-        return _with_stated(ir, view)
+        return with_stated(ir, view.visible, self._extract(view, ir.signature))
 
     def _write_code(self, attempt: Attempt, view: TaskView, rollout: int) -> Attempt:
         name, spec = str(view.entry_point), spec_with_examples(view)
@@ -207,8 +212,16 @@ class SpecToCode(dspy.Module):
             sampling=self._sampling(spec, "code", attempt.index, rollout),
             reminder=NO_REMINDER if sees == "ir" else remind(str(self.quirks.value), view.spec),
         )
-        agreement = check_agreement(code, name, attempt.ir, view.visible, self.borrowed.sandbox)
+        extraction = self._extract(view, attempt.ir.signature if attempt.ir else None)
+        stated = stated_cases(view.visible, extraction)
+        agreement = check_agreement(code, name, attempt.ir, stated, self.borrowed.sandbox)
         return attempt.model_copy(update={"code": code, "agreement": agreement})
+
+    def _extract(self, view: TaskView, signature: FunctionSignature | None) -> Extraction:
+        """Return what the spec's text states of a function with this signature."""
+        if self.extract_assertions.value == "off":
+            return Extraction()
+        return extract(view.spec, str(view.entry_point), signature)
 
     def _sampling(self, spec: str, stage: str, index: int, rollout: int) -> Sampling:
         """Derive the seed from everything that names this answer."""
@@ -240,15 +253,3 @@ def spec_with_examples(view: TaskView) -> str:
         return view.spec
     lines = [case.render(str(view.entry_point)) for case in view.visible]
     return view.spec + "\nExamples:\n" + "\n".join(lines)
-
-
-def _with_stated(ir: SpecIR, view: TaskView) -> SpecIR:
-    """Put the visible cases first among the assertions, as stated ones."""
-    stated = [
-        Assertion(predicate=c.render(ir.signature.name), provenance="stated")
-        for c in view.visible
-        if c.raises is None
-    ]
-    texts = {a.predicate for a in stated}
-    derived = [a for a in ir.assertions if a.predicate not in texts]
-    return ir.model_copy(update={"assertions": (*stated, *derived)})

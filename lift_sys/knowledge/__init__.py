@@ -1,1 +1,1 @@
-"""What is known without a model: of Python, and of how specs are worded."""
+"""What is known without a model: quirks of Python, and what a spec's own text states."""

@@ -275,3 +275,39 @@ def test_bootstrapping_finds_demos_of_passing_answers_only(
     assert {p: h.value for p, h in hypers_of(compiled).items()} == {
         p: h.value for p, h in hypers_of(program).items()
     }
+
+
+STATING = "Return the double of x, so that 4 gives 8. f(-1) raises it all; in this order."
+
+
+@pytest.mark.parametrize("extract", ["off", "on"])
+def test_what_the_text_states_is_checked_and_hinted_only_when_on(
+    sandbox: Sandbox, extract: str
+) -> None:
+    lm, engine = scripted(by_stage([BAD]))
+    program = make_program("single", sandbox)
+    set_hypers(program, {"extract_assertions": extract})
+    with dspy.context(lm=lm):
+        answer = program(spec=STATING, entry_point="double")
+    agreement = answer.attempts[0].agreement
+    prompt = engine.bodies[0]["messages"][-1]["content"]
+
+    on = extract == "on"
+    assert (agreement.stated_total, agreement.stated_held) == (int(on), 0)
+    assert ("double(4) == 8" in [a.predicate for a in answer.ir.assertions]) is on
+    assert ("double(4) == 8" in engine.bodies[1]["messages"][-1]["content"]) is on
+    assert prompt.endswith(STATING) is not on
+    assert ("Hints from the text, not checked:" in prompt) is on
+
+
+def test_direct_code_is_checked_on_calls_that_the_text_states(sandbox: Sandbox) -> None:
+    lm, _ = scripted([GOOD])
+    program = make_program("direct", sandbox)
+    set_hypers(program, {"extract_assertions": "on"})
+    with dspy.context(lm=lm):
+        answer = program(
+            spec="Double it: double(4) == 8, double(0.1) == 0.2.", entry_point="double"
+        )
+
+    assert answer.attempts[0].agreement.holds
+    assert answer.attempts[0].agreement.stated_total == 2
