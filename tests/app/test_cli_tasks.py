@@ -113,14 +113,14 @@ def test_a_set_is_listed() -> None:
 
 
 def test_a_set_is_divided(tmp_path: Path) -> None:
-    sizes = ("--train", 10, "--dev", 5, "--test", 15)
+    sizes = ("--train", 48, "--dev", 32, "--test", 40)
     for name in ("a", "b"):
         done = lift("split", "train", "--out", tmp_path / name, *sizes, "--seed", 3)
         assert done.returncode == 0, done.stderr
     found = [task.id for name in ("train", "dev", "test")
              for task in load_tasks(tmp_path / "a" / f"{name}.jsonl")]  # fmt: skip
     assert sorted(found) == sorted(task.id for task in load_tasks(environment.data_file("train")))
-    for name, size in (("train", 10), ("dev", 5), ("test", 15)):
+    for name, size in (("train", 48), ("dev", 32), ("test", 40)):
         tasks = load_tasks(tmp_path / "a" / f"{name}.jsonl")
         assert [task.split for task in tasks] == [name] * size
         assert dump_tasks(tasks) == (tmp_path / "b" / f"{name}.jsonl").read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ def test_a_set_is_divided(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--train", 31), "the splits need 31 tasks"), ((), "say how many tasks each split gets")],
+    [(("--train", 121), "the splits need 121 tasks"), ((), "say how many tasks each split gets")],
 )
 def test_an_impossible_division_writes_nothing(
     tmp_path: Path, options: tuple[object, ...], words: str

@@ -113,19 +113,25 @@ def _bare(attack: Attack, detail: str) -> bool:
 _LEAK = """
 import os, sys
 path, flags, descriptor, *command = sys.argv[1:]
-opened = os.open(path, int(flags))
-os.dup2(opened, int(descriptor))
+wanted = int(descriptor)
+while wanted > 2:  # any, but one that the worker needs
+    try:
+        os.fstat(wanted)
+    except OSError:
+        break
+    wanted -= 1
+os.dup2(os.open(path, int(flags)), wanted)
 os.execvp(command[0], command)
 """
-"""Leaves a file open as a descriptor of one's choice, one that the worker does not use itself."""
+"""Leaves a file open as a given descriptor, or the next lower one that is free."""
 
 
 def _leak(detail: str, world: World) -> tuple[str, ...]:
     """Return the command that starts a worker with the leak that a control needs."""
     out = str(world.folder / "out")
     leaks = {
-        "descriptor": (str(world.flag), os.O_RDONLY, 60),
-        "writable descriptor": (out, os.O_WRONLY | os.O_CREAT, 60),
+        "descriptor": (str(world.flag), os.O_RDONLY, 63),
+        "writable descriptor": (out, os.O_WRONLY | os.O_CREAT, 63),
         "stdout": (out, os.O_WRONLY | os.O_CREAT, 1),
     }
     if detail == "environment":

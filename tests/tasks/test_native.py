@@ -28,6 +28,8 @@ GOOD: dict[str, Any] = {
     "reference_code": "def double(x):\n    return x + x  # secret\n",
 }
 
+GOLD: dict[str, Any] = {"intent": {"summary": "Doubles"}, "signature": {"name": "double"}}
+
 
 def _write(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -75,7 +77,7 @@ def test_lines_may_end_as_on_windows(tmp_path: Path) -> None:
         (_line(hidden=[{"args": "1", "expected": "1"}]), r"field hidden\.0\.args: .*tuple"),
         (_line(visible=[{"args": "(f(1),)", "expected": "1"}]), r"field visible\.0\.args: "),
         (_line(hidden=[{"args": "()", "expected": "x"}]), r"field hidden\.0\.expected: .*literal"),
-        (_line(gold_ir={"intent": {}}), r"line 2, field gold_ir\.intent\.summary: "),
+        (_line(gold_ir={**GOLD, "intent": {}}), r"line 2, field gold_ir\.intent\.summary: "),
         (_line(), r"line 2: id 'double' is already used on line 1"),
     ],
 )
