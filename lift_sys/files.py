@@ -1,7 +1,8 @@
-"""Writing files whole or not at all."""
+"""Files as wholes: written entirely or not at all, and known by their hash."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -28,3 +29,8 @@ def write_atomically(path: Path, text: str) -> Path:
         msg = f"cannot write {path}: {error.strerror}"
         raise StoreError(msg) from error
     return path
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 (64 hex digits) of a file that fits into memory."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

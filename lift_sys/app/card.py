@@ -5,7 +5,6 @@ Owns the counts and their tables. Nothing is said of a task here but numbers, ta
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from typing import Any, Literal
 from rich.table import Table
 
 from lift_sys.errors import DatasetError
-from lift_sys.files import write_atomically
+from lift_sys.files import file_sha256, write_atomically
 from lift_sys.record import Record
 from lift_sys.tasks import Task, load_tasks
 
@@ -73,7 +72,7 @@ def make_card(name: str, path: Path) -> Card:
         DatasetError: The file is missing or broken.
     """
     tasks = load_tasks(path)
-    sha256 = _sha256(path)
+    sha256 = file_sha256(path)
     strata = Counter((t.split, t.category, t.difficulty) for t in tasks)
     return Card(
         name=name,
@@ -139,7 +138,7 @@ _SPEC_SHOWN = 60
 
 def manifest_state(path: Path) -> Manifest:
     """Return whether a file is the one that the manifest beside it describes."""
-    sha256 = _sha256(path)
+    sha256 = file_sha256(path)
     try:
         files = json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))["files"]
         listed = files[path.name]["sha256"]
@@ -164,14 +163,14 @@ def write_manifest(folder: Path) -> Path:
     files = {path.name: _manifest_entry(path, load_tasks(path)) for path in paths}
     for path in sorted(folder.glob("*.json")):
         if path.name != MANIFEST:
-            files[path.name] = {"sha256": _sha256(path)}
+            files[path.name] = {"sha256": file_sha256(path)}
     text = json.dumps({"schema_version": 1, "files": files}, indent=2) + "\n"
     return write_atomically(folder / MANIFEST, text)
 
 
 def _manifest_entry(path: Path, tasks: Sequence[Task]) -> dict[str, Any]:
     return {
-        "sha256": _sha256(path),
+        "sha256": file_sha256(path),
         "tasks": len(tasks),
         "splits": _counted(task.split for task in tasks),
         "categories": _counted(task.category for task in tasks),
@@ -181,10 +180,6 @@ def _manifest_entry(path: Path, tasks: Sequence[Task]) -> dict[str, Any]:
 
 def _counted(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def task_table(tasks: Iterable[Task]) -> Table:

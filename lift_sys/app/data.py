@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lift_sys.app import environment
 from lift_sys.config import RunConfig
+from lift_sys.files import file_sha256
 from lift_sys.tasks import Task, load_tasks
 
 
@@ -40,7 +40,7 @@ def load_data(config: RunConfig) -> Data:
         train=_shuffled(load_tasks(files[config.train_data]), config.seed),
         dev=_shuffled(load_tasks(files[config.dev_data]), config.seed)[: config.dev_tasks],
         test=tuple(load_tasks(files[config.test_data]))[: config.test_tasks],
-        hashes={n: hashlib.sha256(f.read_bytes()).hexdigest() for n, f in files.items()},
+        hashes={name: file_sha256(file) for name, file in files.items()},
     )
 
 

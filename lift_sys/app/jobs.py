@@ -5,7 +5,6 @@ Owns the steps between the command line and the packages, so that they can be ca
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lift_sys.app.run import make_evaluator
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
+from lift_sys.files import file_sha256
 from lift_sys.inference import catalogue
 from lift_sys.inference.lm import build_lm
 from lift_sys.inference.usage import Usage, recording
@@ -136,8 +136,7 @@ def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
     if is_test and limit is not None:
         msg = f"{name!r} is a test set, which is opened whole: leave --limit out"
         raise ConfigError(msg)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return TaskSet(name, tuple(tasks[:limit]), sha256, is_test)
+    return TaskSet(name, tuple(tasks[:limit]), file_sha256(path), is_test)
 
 
 def evaluate(
