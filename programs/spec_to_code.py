@@ -27,11 +27,10 @@ from programs.modules import (
     IRGenerator,
     Reasoner,
     Refiner,
-    Sampling,
-    StageFailed,
 )
 from programs.naming import function_name
 from programs.select import RULES
+from programs.stages import Sampling, StageFailed
 from programs.stated import stated_cases, with_hints, with_stated
 
 MAX_SPEC_CHARS = 16_000

@@ -15,6 +15,7 @@ from lift_sys.inference.scripted import AsyncScriptedEngine, ScriptedEngine
 from lift_sys.inference.usage import recording
 from lift_sys.ir.render import render
 from lift_sys.ir.schema import WireCritique, WireIR, from_wire, wire_schema
+from programs.cleaning import without_examples
 from programs.modules import (
     CodeGenerator,
     Critic,
@@ -22,10 +23,8 @@ from programs.modules import (
     IRGenerator,
     Reasoner,
     Refiner,
-    Sampling,
-    StageFailed,
-    without_examples,
 )
+from programs.stages import Sampling, StageFailed
 
 WIRE: dict[str, Any] = {
     "summary": "Doubles",

@@ -1,0 +1,97 @@
+"""A stage of a program: one predictor, its prompt layout and its limits.
+
+Owns how a stage asks and how a bad answer is told from a failing backend: the first raises
+``StageFailed``, which the program turns into a failed attempt; the second raises ``ProviderError``
+and goes through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import dspy
+from dspy.signatures.signature import Signature
+from dspy.utils.exceptions import AdapterParseError, LMError
+
+from lift_sys.errors import ProviderError
+from lift_sys.inference import usage
+from lift_sys.verdict import FailureCategory, no_answer
+from programs.adapters import StructuredAdapter
+from programs.hypers import Hyper
+
+
+class StageFailed(Exception):  # noqa: N818 (an outcome of a model, not an error of ours)
+    """A model's answer could not be used; the message is a failure that ``no_answer`` wrote."""
+
+    def __init__(self, category: FailureCategory, reason: str) -> None:
+        super().__init__(no_answer(category, reason))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one answer is drawn.
+
+    Attributes:
+        temperature: 0 is greedy.
+        seed: Of the backend's sampler; equal requests with equal seeds give equal answers.
+    """
+
+    temperature: float
+    seed: int
+
+
+class Stage(dspy.Module):
+    """One predictor, its prompt layout and its token limit."""
+
+    name: ClassVar[str]
+    signature: ClassVar[type[Signature]]
+    adapter: ClassVar[dspy.Adapter]
+    token_limits: ClassVar[tuple[int, ...]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.predict = dspy.Predict(self.signature)
+        self.max_tokens = Hyper(f"{self.name}.max_tokens", *self.token_limits)
+
+    def ask(
+        self, sampling: Sampling, adapter: dspy.Adapter | None = None, **inputs: Any
+    ) -> dspy.Prediction:
+        """Return the model's fields.
+
+        Args:
+            sampling: How the answer is drawn.
+            adapter: Where another form than the stage's own is asked for.
+            inputs: The signature's; also ``signature`` and ``demos``, for this request only.
+
+        Raises:
+            StageFailed: The answer does not parse or was cut off.
+            ProviderError: The backend failed.
+        """
+        config: dict[str, Any] = {
+            "temperature": sampling.temperature,
+            "seed": sampling.seed,
+            "max_tokens": self.max_tokens.value,
+        }
+        adapter = adapter or self.adapter
+        if isinstance(adapter, StructuredAdapter):
+            config["response_format"] = adapter.response_format
+        parse_error: AdapterParseError | None = None
+        prediction = None
+        with usage.stage(self.name), usage.recording() as calls, dspy.context(adapter=adapter):
+            try:
+                prediction = self.predict(**inputs, config=config)
+            except AdapterParseError as error:
+                parse_error = error
+            except LMError as error:
+                msg = f"the backend failed in the {self.name} stage: {error}"
+                raise ProviderError(msg) from error
+        if calls and calls[-1].finish_reason == "length":
+            msg = f"the {self.name} stage was cut off at {self.max_tokens.value} tokens"
+            raise StageFailed(FailureCategory.TRUNCATED, msg)
+        if parse_error is not None:
+            structured = isinstance(adapter, StructuredAdapter)
+            category = FailureCategory.IR_NOT_PARSED if structured else FailureCategory.OTHER
+            msg = f"the answer of the {self.name} stage does not have the form asked for"
+            raise StageFailed(category, msg) from parse_error
+        return prediction
