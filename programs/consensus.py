@@ -40,12 +40,14 @@ class Cluster:
         size: How many there are.
         standing: ``BROKEN``, ``REFUTED`` or ``STANDING``.
         passed: Derived assertions of all IRs that hold on the earliest one's code.
+        length: Of the earliest one's code, in characters.
     """
 
     first: int
     size: int
     standing: int
     passed: int
+    length: int
 
     @property
     def weight(self) -> int:
@@ -53,9 +55,9 @@ class Cluster:
         return self.size * (1 + self.passed)
 
     @property
-    def rank(self) -> tuple[int, int, int]:
-        """Sort key; among equals the earliest cluster wins."""
-        return self.standing, self.weight, -self.first
+    def rank(self) -> tuple[int, int, int, int]:
+        """Sort key; among equals the shortest code wins, then the earliest."""
+        return self.standing, self.weight, -self.length, -self.first
 
 
 def agreement_scores(attempts: Sequence[Attempt], draw: Draw) -> list[tuple[float, ...]]:
@@ -89,8 +91,9 @@ def is_settled(clusters: Sequence[Cluster], left: int, asserted: int, more: int)
 
     The leader is at its weakest if none joins it and it fails every new assertion; a rival is at
     its strongest if all join it and it passes every new one. A cluster that does not exist yet may
-    also fail no stated assertion and pass every derived one. Whatever happens lies between, so the
-    answer is exact: it is true if and only if none of these outranks the leader.
+    also fail no stated assertion, pass every derived one and have next to no code. Whatever happens
+    lies between, so the answer is exact: it is true if and only if none of these outranks the
+    leader.
 
     Args:
         clusters: At least one.
@@ -100,12 +103,12 @@ def is_settled(clusters: Sequence[Cluster], left: int, asserted: int, more: int)
     """
     leader = max(clusters, key=lambda c: c.rank)
     rivals = [
-        Cluster(c.first, c.size + left, c.standing, c.passed + more)
+        Cluster(c.first, c.size + left, c.standing, c.passed + more, c.length)
         for c in clusters
         if c is not leader
     ]
     latest = max(c.first for c in clusters) + 1
-    rivals.append(Cluster(latest, left, STANDING, asserted + more))
+    rivals.append(Cluster(latest, left, STANDING, asserted + more, 0))
     return all(rival.rank < leader.rank for rival in rivals)
 
 
@@ -119,8 +122,9 @@ def _clusters(drawn: Sequence[Attempt], draw: Draw) -> dict[int, Cluster]:
     found: dict[int, Cluster] = {}
     for (standing, _), members in groups.items():
         # Code that hangs would be waited for again with every IR, and cannot be right.
-        passed = 0 if standing == BROKEN else _passed(members[0].code or "", derived, draw)
-        cluster = Cluster(members[0].index, len(members), standing, passed)
+        code = members[0].code or ""
+        passed = 0 if standing == BROKEN else _passed(code, derived, draw)
+        cluster = Cluster(members[0].index, len(members), standing, passed, len(code))
         found |= dict.fromkeys((m.index for m in members), cluster)
     return found
 

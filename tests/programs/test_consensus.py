@@ -58,6 +58,7 @@ DOUBLE, SUM = "def f(x):\n    return 2 * x", "def f(x):\n    total = x + x\n    
 SAME, SQUARE = "def f(x):\n    return x", "def f(x):\n    return x * x"
 RAISES = "def f(x):\n    raise ValueError(x)"
 RAISES_OTHER = "def f(x):\n    raise KeyError(x)"
+LONG = "def f(x):\n    same = x\n    return same"
 FLOAT = "def f(x):\n    return 2.0 * x"
 NO_CODE = "def f(x:"
 HANGS = "def f(x):\n    while x > 5:\n        pass\n    return x"
@@ -95,8 +96,9 @@ def test_without_assertions_the_most_common_behaviour_wins(
         ([(SAME, ir()), (SAME, ir("f(3) == 6")), (DOUBLE, ir("f(4) == 8"))], 2),
         # 2 × (1 + 1) against 1 × (1 + 2)
         ([(SAME, ir("f(3) == 3")), (SAME, ir("f(3) == 6")), (DOUBLE, ir("f(4) == 8"))], 0),
-        # The same assertion twice is one: 2 × 1 against 1 × 2, the earliest wins.
+        # The same assertion twice is one: 2 × 1 against 1 × 2, the shorter code wins.
         ([(SAME, ir("f(3) == 6")), (SAME, ir("f(3) == 6")), (DOUBLE, ir())], 0),
+        ([(LONG, ir("f(3) == 6")), (LONG, ir("f(3) == 6")), (DOUBLE, ir())], 2),
         # Properties and assertions that cannot be executed: 1 × 1 against 1 × (1 + 2).
         ([(SAME, ir("it doubles", "y == 2")), (DOUBLE, ir("f(3) == 6", "result == x + x"))], 1),
         # An IR has five votes: 3 × 1 against 1 × 6, where six would have won by more.
@@ -148,8 +150,9 @@ def test_failed_attempts_do_not_count(sandbox: Sandbox) -> None:
 
 
 def test_failed_attempts_leave_fewer_to_draw(sandbox: Sandbox) -> None:
-    setting = draw(sandbox, 4)
-    drawn = attempts(setting, None, None, ("def f(x: int):\n    return x", None))
+    setting = draw(sandbox, 5)
+    same = ("def f(x: int):\n    return x", None)
+    drawn = attempts(setting, None, None, same, same)
     assert RULE.enough(drawn, setting)
 
 

@@ -22,7 +22,9 @@ NEW = 2
 SUBSETS = [None, *(frozenset(s) for k in range(4) for s in itertools.combinations(range(3), k))]
 
 
-def count(ballots: Sequence[Ballot], standings: Sequence[int]) -> list[Cluster]:
+def count(
+    ballots: Sequence[Ballot], standings: Sequence[int], lengths: Sequence[int]
+) -> list[Cluster]:
     firsts = {b: i for i, (b, _) in reversed(list(enumerate(ballots)))}
     return [
         Cluster(
@@ -30,17 +32,19 @@ def count(ballots: Sequence[Ballot], standings: Sequence[int]) -> list[Cluster]:
             size=sum(b == behaviour for b, _ in ballots),
             standing=standings[behaviour],
             passed=sum(p is not None and behaviour in p for _, p in ballots),
+            length=lengths[behaviour],
         )
         for behaviour, first in firsts.items()
     ]
 
 
-def leader(ballots: Sequence[Ballot], standings: Sequence[int]) -> int:
-    return max(count(ballots, standings), key=lambda c: c.rank).first
+def leader(ballots: Sequence[Ballot], standings: Sequence[int], lengths: Sequence[int]) -> int:
+    return max(count(ballots, standings, lengths), key=lambda c: c.rank).first
 
 
-@example([(0, None), (0, None)], (STANDING, STANDING), 1)  # a newcomer draws level, too late
-@example([(0, None), (1, None), (1, None), (1, None)], (STANDING, STANDING), 1)
+@example([(0, None), (0, None)], (STANDING, STANDING), (1, 1), 1)  # a newcomer draws level, shorter
+@example([(0, None), (1, None), (1, None), (1, None)], (STANDING, STANDING), (1, 1), 1)
+@example([(0, None), (1, None)], (REFUTED, REFUTED), (2, 1), 1)
 @given(
     st.lists(
         st.tuples(
@@ -51,15 +55,17 @@ def leader(ballots: Sequence[Ballot], standings: Sequence[int]) -> int:
         max_size=7,
     ),
     st.tuples(*[st.sampled_from([BROKEN, REFUTED, STANDING, STANDING, STANDING])] * 2),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
     st.integers(1, 2),
 )
 def test_drawing_ends_exactly_when_no_continuation_changes_the_choice(
-    drawn: list[Ballot], standings: tuple[int, int], left: int
+    drawn: list[Ballot], standings: tuple[int, int], lengths: tuple[int, int], left: int
 ) -> None:
     known = (*standings, STANDING)
+    code = (*lengths, 0)  # nothing is known of what nobody has written yet
     asserted = sum(passed is not None for _, passed in drawn)
-    settled = is_settled(count(drawn, known), left, asserted, left)
+    settled = is_settled(count(drawn, known, code), left, asserted, left)
     continuations = itertools.product(itertools.product(range(3), SUBSETS), repeat=left)
-    chosen = {leader([*drawn, *more], known) for more in continuations}
+    chosen = {leader([*drawn, *more], known, code) for more in continuations}
 
-    assert settled == (chosen == {leader(drawn, known)})
+    assert settled == (chosen == {leader(drawn, known, code)})
