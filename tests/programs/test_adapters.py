@@ -78,6 +78,14 @@ def test_the_schema_is_strict_and_of_the_wire_model() -> None:
     }
 
 
+ISSUE = '{"category": "edge_case", "description": "nothing of 0", "fix": "say what 0 gives"}'
+
+
+def test_a_critique_is_read() -> None:
+    text = '{"issues": [%s], "overall_quality": 10}' % ", ".join([ISSUE] * 4)
+    assert StructuredAdapter(WireCritique).parse(CritiqueIR, text) == json.loads(text)
+
+
 @pytest.mark.parametrize(
     "completion",
     [
@@ -87,10 +95,14 @@ def test_the_schema_is_strict_and_of_the_wire_model() -> None:
         '{"issues": []}',
         '{"issues": [], "overall_quality": "high"}',
         '{"issues": [], "overall_quality": 3, "more": 1}',
-        '{"issues": [1], "overall_quality": 3}',
-        '{"issues": ["1", "2", "3", "4", "5", "6"], "overall_quality": 3}',
+        '{"issues": [], "overall_quality": 11}',
+        '{"issues": [], "overall_quality": -1}',
+        '{"issues": ["1"], "overall_quality": 3}',
+        '{"issues": [{"category": "edge_case", "fix": "f"}], "overall_quality": 3}',
+        '{"issues": [%s], "overall_quality": 3}' % ISSUE.replace("edge_case", "taste"),
+        '{"issues": [%s], "overall_quality": 3}' % ", ".join([ISSUE] * 5),
         '```json\n{"issues": [], "overall_quality": 3}\n```',
-        '{"issues": ["\\ud800"], "overall_quality": 3}',
+        '{"issues": [{"category": "order", "description": "\\ud800", "fix": ""}], "overall_quality": 3}',
         "[" * 10_000,
     ],
 )
