@@ -25,7 +25,7 @@ class Iteration(Record):
         agreement: How IR and code agree, where there is code.
         quality: The critic's, 0 to 10, where it read the IR.
         issues: What was then to be repaired.
-        blamed: What was rewritten because of them; ``None`` where nothing was.
+        blamed: Which part was given to a stage to repair; ``None`` where none was.
     """
 
     ir: SpecIR | None = None

@@ -114,13 +114,8 @@ class Refinement:
                     break
         best = max(enumerate(drafts), key=lambda pair: (pair[1].quality, pair[0]))[1]
         dspy.settings.trace.extend(best.steps)
-        iterations = [d.kept(rewritten=d is not drafts[-1]) for d in drafts]
-        return attempt.model_copy(
-            update={
-                "ir": self._with_stated(best.ir),
-                "iterations": tuple(iterations) if self.plan.before_code else (),
-            }
-        )
+        made = tuple(draft.kept for draft in drafts) if self.plan.before_code else ()
+        return attempt.model_copy(update={"ir": self._with_stated(best.ir), "iterations": made})
 
     def _reviewed(self, drafts: list[Draft], number: int) -> bool:
         """Let the critic read the last draft; append its rewriting, or return that none is needed.
@@ -138,6 +133,7 @@ class Refinement:
         if quality >= GOOD_ENOUGH or not critique.issues:
             drafts[-1] = replace(draft, steps=[*draft.steps, *steps])
             return False
+        drafts[-1] = replace(draft, blamed="ir")
         ir, more = self._rewritten(draft.ir, critique.issues, f"refine{number}")
         drafts.append(Draft(ir, steps=[*draft.steps, *steps, *more], quality=quality))
         return True

@@ -27,6 +27,7 @@ class Draft:
         quality: The critic's; before it has read this one, that of the IR it was rewritten from.
         read: Whether the critic has read it.
         issues: What the critic found.
+        blamed: ``ir`` where it was given to the refiner.
     """
 
     ir: SpecIR
@@ -34,14 +35,16 @@ class Draft:
     quality: int = 0
     read: bool = False
     issues: tuple[Issue, ...] = ()
+    blamed: Part | None = None
 
-    def kept(self, *, rewritten: bool) -> Iteration:
-        """Return what is remembered of it."""
+    @property
+    def kept(self) -> Iteration:
+        """What is remembered of it."""
         return Iteration(
             ir=self.ir,
             quality=self.quality if self.read else None,
             issues=self.issues,
-            blamed="ir" if rewritten else None,
+            blamed=self.blamed,
         )
 
 
@@ -56,7 +59,7 @@ class Version:
         ir_steps: The trace that led to the IR.
         code_steps: The trace that led from there to the code.
         issues: What was then to be repaired.
-        blamed: Where.
+        blamed: Which part was given to a stage to repair.
     """
 
     ir: SpecIR | None
