@@ -13,7 +13,8 @@ from lift_sys.ir.lint import Finding, Kind, lint_ir
 from lift_sys.ir.models import Assertion, SpecIR
 from lift_sys.record import Record
 from lift_sys.sandbox import judge
-from lift_sys.sandbox.base import Call, Sandbox, Submission
+from lift_sys.sandbox.base import Call, CallOutcome, Sandbox, Submission
+from lift_sys.sandbox.codec import shorten
 from lift_sys.tasks import Case
 from lift_sys.verdict import Status
 
@@ -22,11 +23,19 @@ MAX_PROPERTY_INPUTS = 12
 
 
 class Held(NamedTuple):
-    """An assertion that could be executed: where it comes from, its text, whether it held."""
+    """An assertion that could be executed.
+
+    Attributes:
+        provenance: Where it comes from.
+        predicate: Its text.
+        ok: Whether it held.
+        found: What the code did instead, e.g. ``expected 3, got 4``; empty where it held.
+    """
 
     provenance: str
     predicate: str
     ok: bool
+    found: str = ""
 
 
 class Agreement(Record):
@@ -70,7 +79,7 @@ def check_agreement(
     Raises:
         SandboxError: The sandbox failed; the code was not judged.
     """
-    return _tally(held_assertions(code, entry_point, ir, visible, sandbox))
+    return tally(held_assertions(code, entry_point, ir, visible, sandbox))
 
 
 def held_assertions(
@@ -95,14 +104,14 @@ def held_assertions(
     held: list[Held] = []
     if cases:
         verdict = judge(sandbox, code, entry_point, cases)
-        outcomes = [c.status is Status.PASSED for c in verdict.cases]
+        outcomes = [(c.status is Status.PASSED, c.message) for c in verdict.cases]
         held += [
-            Held("stated", case.render(entry_point), ok)
-            for case, ok in zip(visible, outcomes, strict=False)
+            Held("stated", case.render(entry_point), *outcome)
+            for case, outcome in zip(visible, outcomes, strict=False)
         ]
         held += [
-            Held(a.provenance, f.predicate, ok)
-            for (a, f), ok in zip(examples, outcomes[len(visible) :], strict=True)
+            Held(a.provenance, f.predicate, *outcome)
+            for (a, f), outcome in zip(examples, outcomes[len(visible) :], strict=True)
         ]
     if properties and cases and ir:
         names = tuple(p.name for p in ir.signature.parameters)
@@ -128,23 +137,30 @@ def _held_properties(
     submission: Submission, properties: Sequence[tuple[Assertion, Finding]], sandbox: Sandbox
 ) -> list[Held]:
     """Return each property that could be evaluated at least once, and whether it always held."""
-    outcomes = sandbox.execute(submission).outcomes
+    calls = zip(submission.calls, sandbox.execute(submission).outcomes, strict=True)
+    evaluated = [(call, outcome) for call, outcome in calls if outcome.predicates]
     held: list[Held] = []
     for i, (assertion, finding) in enumerate(properties):
-        truths = [o.predicates[i] for o in outcomes if len(o.predicates) > i]
-        known = [t for t in truths if t is not None]
+        known = [(c, o) for c, o in evaluated if o.predicates[i] is not None]
         if known:
-            held.append(Held(assertion.provenance, finding.predicate, all(known)))
+            found = next((_falsified(c, o) for c, o in known if not o.predicates[i]), "")
+            held.append(Held(assertion.provenance, finding.predicate, not found, found))
     return held
 
 
-def _tally(held: Sequence[Held]) -> Agreement:
-    stated = [ok for provenance, _, ok in held if provenance == "stated"]
-    derived = [ok for provenance, _, ok in held if provenance != "stated"]
+def _falsified(call: Call, outcome: CallOutcome) -> str:
+    got = shorten(outcome.value) if outcome.status is Status.PASSED else outcome.message
+    return f"false of the arguments {call.args}, got {got}"
+
+
+def tally(held: Sequence[Held]) -> Agreement:
+    """Count what held."""
+    stated = [h.ok for h in held if h.provenance == "stated"]
+    derived = [h.ok for h in held if h.provenance != "stated"]
     return Agreement(
         stated_total=len(stated),
         stated_held=sum(stated),
         derived_total=len(derived),
         derived_held=sum(derived),
-        broken=tuple(text for _, text, ok in held if not ok),
+        broken=tuple(h.predicate for h in held if not h.ok),
     )

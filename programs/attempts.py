@@ -1,6 +1,6 @@
 """What selection rules look at: the attempts of one answer, and what is fixed while they are drawn.
 
-Owns the two records, and that an execution is asked for once while one answer is made.
+Owns these records, and that an execution is asked for once while one answer is made.
 """
 
 from __future__ import annotations
@@ -13,6 +13,27 @@ from lift_sys.record import Record
 from lift_sys.sandbox.base import Execution, Limits, Sandbox, Submission
 from lift_sys.tasks import TaskView
 from programs.agreement import Agreement
+from programs.critique import Issue, Part
+
+
+class Iteration(Record):
+    """One state of a candidate that was refined.
+
+    Attributes:
+        ir: The IR, where there is one.
+        code: The code, where it was written by then.
+        agreement: How IR and code agree, where there is code.
+        quality: The critic's, 0 to 10, where it read the IR.
+        issues: What was then to be repaired.
+        blamed: Which part was given to a stage to repair; ``None`` where none was.
+    """
+
+    ir: SpecIR | None = None
+    code: str | None = None
+    agreement: Agreement | None = None
+    quality: int | None = None
+    issues: tuple[Issue, ...] = ()
+    blamed: Part | None = None
 
 
 class Attempt(Record):
@@ -24,6 +45,8 @@ class Attempt(Record):
         code: The code, where it was written.
         agreement: How IR and code agree, where that was checked.
         failure: Why it ended early, e.g. a truncated answer.
+        iterations: Every state that it went through, where it was refined; ``ir`` and ``code`` are
+            those of the best.
     """
 
     index: int
@@ -31,6 +54,7 @@ class Attempt(Record):
     code: str | None = None
     agreement: Agreement | None = None
     failure: str | None = None
+    iterations: tuple[Iteration, ...] = ()
 
 
 @dataclass(frozen=True)

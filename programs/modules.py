@@ -5,9 +5,10 @@ Owns what each stage sends and how its answer is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
+import dspy
 from pydantic import ValidationError
 
 from lift_sys.errors import IRError
@@ -17,8 +18,9 @@ from lift_sys.ir.schema import WireCritique, from_wire
 from lift_sys.verdict import FailureCategory
 from programs.adapters import CodeAdapter, ProseAdapter, StructuredAdapter
 from programs.cleaning import without_examples
+from programs.critique import Critique, Issue, listed
 from programs.forms import BASIC, NO_REMINDER, IRForm, Reminder
-from programs.signatures import Analyse, CritiqueIR, RefineIR, WriteCode, WriteIR
+from programs.signatures import Analyse, CritiqueIR, RefineIR, RepairCode, WriteCode, WriteIR
 from programs.stages import Sampling, Stage, StageFailed
 
 
@@ -90,59 +92,72 @@ class IRGenerator(IRWriter):
         return self.write(name, sampling, form, reminder, **inputs)
 
 
-@dataclass(frozen=True)
-class Critique:
-    """What a critic found.
-
-    Attributes:
-        issues: Each with its fix.
-        overall_quality: 0 (useless) to 10 (perfect).
-    """
-
-    issues: tuple[str, ...]
-    overall_quality: int
-
-
 class Critic(Stage):
     """Looks for what is wrong with an IR."""
 
     name = "critic"
     signature = CritiqueIR
     adapter = StructuredAdapter(WireCritique)
-    token_limits = (256, 512)
+    token_limits = (512, 256)
 
     def forward(self, spec: str, ir: SpecIR, sampling: Sampling) -> Critique:
-        """Return the critique."""
+        """Return the critique.
+
+        Raises:
+            StageFailed: What the model filled is not a critique.
+        """
         answer = self.ask(sampling, spec=spec, ir=render(ir))
-        return Critique(issues=tuple(answer.issues), overall_quality=answer.overall_quality)
+        issues = tuple(Issue.model_validate(issue) for issue in answer.issues)
+        return Critique(issues=issues, overall_quality=answer.overall_quality)
 
 
 class Refiner(IRWriter):
-    """Rewrites an IR according to a critique."""
+    """Rewrites an IR so that issues are fixed."""
 
     name = "refine"
     signature = RefineIR
 
     def forward(
-        self, spec: str, ir: SpecIR, critique: Critique, sampling: Sampling, form: IRForm = BASIC
+        self,
+        spec: str,
+        ir: SpecIR,
+        issues: Sequence[Issue],
+        sampling: Sampling,
+        form: IRForm = BASIC,
     ) -> SpecIR:
         """Return the rewritten IR.
 
         Raises:
             StageFailed: What the model filled is not an IR.
         """
-        issues = "\n".join(f"- {issue}" for issue in critique.issues)
-        inputs = {"spec": spec, "ir": render(ir), "issues": issues}
+        inputs = {"spec": spec, "ir": render(ir), "issues": listed(issues)}
         return self.write(ir.signature.name, sampling, form, NO_REMINDER, **inputs)
 
 
-class CodeGenerator(Stage):
+class CodeWriter(Stage):
+    """A stage whose answer is a function."""
+
+    adapter = CodeAdapter()
+    token_limits = (512, 1024)
+
+    def read(self, answer: dspy.Prediction, name: str) -> str:
+        """Return Python source.
+
+        Raises:
+            StageFailed: The answer holds no code.
+        """
+        code: str = answer.code
+        if not code.strip():
+            msg = f"the answer of the {self.name} stage is empty"
+            raise StageFailed(FailureCategory.OTHER, msg)
+        return without_examples(code, name)
+
+
+class CodeGenerator(CodeWriter):
     """Turns an IR, a spec, or both into a function."""
 
     name = "code"
     signature = WriteCode
-    adapter = CodeAdapter()
-    token_limits = (512, 1024)
 
     def forward(
         self,
@@ -152,7 +167,7 @@ class CodeGenerator(Stage):
         sampling: Sampling,
         reminder: Reminder = NO_REMINDER,
     ) -> str:
-        """Return Python source that parses.
+        """Return Python source.
 
         Raises:
             StageFailed: The answer holds no code.
@@ -167,10 +182,7 @@ class CodeGenerator(Stage):
             **seen,
             **reminder.inputs,
         )
-        code: str = answer.code
-        if not code.strip():
-            raise StageFailed(FailureCategory.OTHER, "the answer of the code stage is empty")
-        return without_examples(code, name)
+        return self.read(answer, name)
 
     def _demos_showing(self, seen: set[str]) -> list[dict[str, Any]]:
         """Return the demos cut to what this call sees; those that lack some of it are left out."""
@@ -181,3 +193,21 @@ class CodeGenerator(Stage):
             for demo in demos
             if all(demo.get(k) for k in keep)
         ]
+
+
+class Repairer(CodeWriter):
+    """Rewrites a function so that problems are solved."""
+
+    name = "repair"
+    signature = RepairCode
+
+    def forward(
+        self, name: str, spec: str, code: str, problems: Sequence[Issue], sampling: Sampling
+    ) -> str:
+        """Return Python source.
+
+        Raises:
+            StageFailed: The answer holds no code.
+        """
+        answer = self.ask(sampling, name=name, spec=spec, draft=code, problems=listed(problems))
+        return self.read(answer, name)

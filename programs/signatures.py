@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dspy
 
+from lift_sys.ir.schema import Quality, WireIssue
+
 ASSERTIONS = (
     'three to five calls of the function by its name, each with its result, such as "name(2) == 5"'
 )
@@ -17,6 +19,10 @@ STRUCTURED_EFFECTS = (
     "the steps, in order: description, implementation_hint (how to do it), return_values (the "
     "exact Python literals it returns), order_constraint (what must come first); empty where there "
     "is none"
+)
+ISSUES = (
+    "each issue: category (literal_string, python_quirk, edge_case, return_path, order or "
+    "assertion), description (what is wrong) and fix; empty if there is none"
 )
 QUIRKS_HEADING = "Python does this:"
 
@@ -54,14 +60,15 @@ class WriteIR(dspy.Signature):
 class CritiqueIR(dspy.Signature):
     """Review the intermediate representation of a Python function against its specification.
 
-    Look for literals that are not exact, missing edge cases, missing return paths, wrong order and
-    assertions that are false. Name each issue together with its fix.
+    Look for literal strings that are not exact, quirks of Python that are not minded, edge cases
+    that no assertion covers, return paths that no effect has, wrong order and assertions that are
+    false. Name each issue together with its fix.
     """
 
     spec: str = dspy.InputField(desc="what the function must do")
     ir: str = dspy.InputField(desc="the representation to review")
-    issues: list[str] = dspy.OutputField(desc="each issue with its fix; empty if there is none")
-    overall_quality: int = dspy.OutputField(desc="0 (useless) to 10 (perfect)")
+    issues: list[WireIssue] = dspy.OutputField(desc=ISSUES)
+    overall_quality: Quality = dspy.OutputField(desc="0 (useless) to 10 (perfect)")
 
 
 class RefineIR(dspy.Signature):
@@ -92,3 +99,17 @@ class WriteCode(dspy.Signature):
     spec: str | None = dspy.InputField(desc="what the function must do", default=None)
     ir: str | None = dspy.InputField(desc="its intermediate representation", default=None)
     code: str = dspy.OutputField(desc="the function")
+
+
+class RepairCode(dspy.Signature):
+    """Correct a Python function so that every problem is solved, and keep its name.
+
+    Reply with the whole corrected function only, in one Python code block. No tests, no example
+    calls, no comments.
+    """
+
+    name: str = dspy.InputField(desc="name of the function")
+    spec: str = dspy.InputField(desc="what the function must do")
+    draft: str = dspy.InputField(desc="the function so far")
+    problems: str = dspy.InputField(desc="what is wrong with it")
+    code: str = dspy.OutputField(desc="the corrected function")

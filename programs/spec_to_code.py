@@ -17,9 +17,9 @@ from lift_sys.ir.models import FunctionSignature, SpecIR
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
-from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw, Remembering
-from programs.forms import IR_FORMS, NO_REMINDER, remind
+from programs.critique import BLAME
+from programs.forms import BASIC, IR_FORMS, NO_REMINDER, remind
 from programs.hypers import Hyper
 from programs.modules import (
     CodeGenerator,
@@ -27,19 +27,17 @@ from programs.modules import (
     IRGenerator,
     Reasoner,
     Refiner,
+    Repairer,
 )
 from programs.naming import function_name
+from programs.refinement import Plan, Refinement, Writers
 from programs.select import RULES
 from programs.stages import Sampling, StageFailed
-from programs.stated import stated_cases, with_hints, with_stated
+from programs.stated import with_hints
+from programs.versions import Trace
 
 MAX_SPEC_CHARS = 16_000
 """Longest spec that is accepted, in characters; longer ones do not fit a model's context."""
-
-GOOD_ENOUGH = 8
-"""A critic's quality, 0 to 10, from which an IR is not refined any more (the plan's threshold)."""
-
-Trace = list[Any]
 
 
 class Borrowed:
@@ -64,7 +62,11 @@ class SpecToCode(dspy.Module):
         n: Most candidates drawn.
         temperature: Of every stage of every candidate but greedy ones; at 0 all candidates would
             be the same, so only one is drawn.
-        refine_iterations: Most rounds of critique and rewriting of each IR.
+        refine_iterations: Most rounds of critique and rewriting of each candidate, by each critic.
+        critique: Who names what is wrong: a ``model`` that reads the IR before there is code,
+            ``execution`` of the assertions on the code, or ``both`` in turn.
+        repair: What is rewritten then: the ``ir``, the ``code``, or the ``blamed`` one of both
+            (``programs.critique``).
         code_sees: What the code stage reads: the IR, the spec and the IR, or the spec alone, in
             which case the IR only verifies.
         extract_assertions: Whether what the spec's text states is extracted: examples and
@@ -80,12 +82,15 @@ class SpecToCode(dspy.Module):
         self.critic = Critic()
         self.refiner = Refiner()
         self.code_generator = CodeGenerator()
+        self.repairer = Repairer()
         self.ir_detail = Hyper("ir_detail", "basic", "none", "structured")
         self.quirks = Hyper("quirks", "off", "all", "triggered")
         self.reason = Hyper("reason", False, True)
         self.n = Hyper("n", *range(1, 17))
         self.temperature = Hyper("temperature", 0.0, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
         self.refine_iterations = Hyper("refine_iterations", *range(5))
+        self.critique = Hyper("critique", "model", "execution", "both")
+        self.repair = Hyper("repair", *BLAME)
         self.code_sees = Hyper("code_sees", "ir", "spec_and_ir", "spec")
         self.extract_assertions = Hyper("extract_assertions", "off", "on")
         self.select = Hyper("select", *RULES)
@@ -130,9 +135,8 @@ class SpecToCode(dspy.Module):
                 break
         chosen = rule.choose(attempts, draw)
         if chosen.code is None and chosen.failure is None:
-            chosen, trace = self._finish(chosen, view, rollout)
+            chosen = self._finish(chosen, view, rollout, traces[chosen.index])
             attempts[chosen.index] = chosen
-            traces[chosen.index] += trace
         if dspy.settings.trace is not None:
             dspy.settings.trace.extend(traces[chosen.index])
         return dspy.Prediction(
@@ -148,73 +152,79 @@ class SpecToCode(dspy.Module):
     ) -> tuple[Attempt, Trace]:
         """Make one candidate: its IR and, if asked, its code."""
         trace: Trace = []
-        ir = None
+        attempt = Attempt(index=index)
         with dspy.context(trace=trace):
             try:
                 if self.ir_detail.value != "none":
-                    ir = self._write_ir(view, index, rollout)
-                attempt = Attempt(index=index, ir=ir)
+                    attempt = self._write_ir(attempt, view, rollout)
                 if write:
-                    attempt = self._write_code(attempt, view, rollout)
-            except StageFailed as failed:
-                attempt = Attempt(index=index, ir=ir, failure=str(failed))
-        return attempt, trace
-
-    def _finish(self, attempt: Attempt, view: TaskView, rollout: int) -> tuple[Attempt, Trace]:
-        """Write the code of a candidate that was chosen by its IR."""
-        trace: Trace = []
-        with dspy.context(trace=trace):
-            try:
-                attempt = self._write_code(attempt, view, rollout)
+                    attempt = self._refinement(view, index, rollout).write_code(attempt)
             except StageFailed as failed:
                 attempt = attempt.model_copy(update={"failure": str(failed)})
         return attempt, trace
 
-    def _write_ir(self, view: TaskView, index: int, rollout: int) -> SpecIR:
+    def _finish(self, attempt: Attempt, view: TaskView, rollout: int, trace: Trace) -> Attempt:
+        """Write the code of a candidate that was chosen by its IR, and go on with its trace."""
+        with dspy.context(trace=trace):
+            try:
+                return self._refinement(view, attempt.index, rollout).write_code(attempt)
+            except StageFailed as failed:
+                return attempt.model_copy(update={"failure": str(failed)})
+
+    def _write_ir(self, attempt: Attempt, view: TaskView, rollout: int) -> Attempt:
         name, spec = str(view.entry_point), spec_with_examples(view)
-        form = IR_FORMS[str(self.ir_detail.value)]
         analysis = None
         if self.reason.value:
-            sampling = self._sampling(spec, "reason", index, rollout)
+            sampling = self._sampling(spec, "reason", attempt.index, rollout)
             analysis = self.reasoner(name=name, spec=spec, sampling=sampling)
         ir = self.ir_generator(
             name=name,
             spec=with_hints(spec, self._extract(view, None)),
             analysis=analysis,
-            sampling=self._sampling(spec, "ir", index, rollout),
-            form=form,
+            sampling=self._sampling(spec, "ir", attempt.index, rollout),
+            form=IR_FORMS[str(self.ir_detail.value)],
             reminder=remind(str(self.quirks.value), view.spec),
         )
-        for iteration in range(int(self.refine_iterations.value)):
-            step = f"refine{iteration}"
-            critique = self.critic(
-                spec=spec, ir=ir, sampling=self._sampling(spec, "critic" + step, index, rollout)
-            )
-            if critique.overall_quality >= GOOD_ENOUGH or not critique.issues:
-                break
-            ir = self.refiner(
-                spec=spec,
-                ir=ir,
-                critique=critique,
-                sampling=self._sampling(spec, step, index, rollout),
-                form=form,
-            )
-        return with_stated(ir, view.visible, self._extract(view, ir.signature))
+        return self._refinement(view, attempt.index, rollout).refine_ir(attempt, ir)
 
-    def _write_code(self, attempt: Attempt, view: TaskView, rollout: int) -> Attempt:
-        name, spec = str(view.entry_point), spec_with_examples(view)
-        sees = "spec" if attempt.ir is None else self.code_sees.value
-        code = self.code_generator(
-            name=name,
-            spec=None if sees == "ir" else spec,
-            ir=None if sees == "spec" else attempt.ir,
-            sampling=self._sampling(spec, "code", attempt.index, rollout),
+    def _refinement(self, view: TaskView, index: int, rollout: int) -> Refinement:
+        """Bind the stages to one candidate."""
+        spec = spec_with_examples(view)
+
+        def sampling(step: str) -> Sampling:
+            return self._sampling(spec, step, index, rollout)
+
+        return Refinement(
+            plan=Plan(
+                critique=str(self.critique.value),
+                repair=str(self.repair.value),
+                rounds=int(self.refine_iterations.value),
+            ),
+            writers=Writers(
+                critic=self.critic,
+                refiner=self.refiner,
+                repairer=self.repairer,
+                write=lambda ir, step: self._write_code(view, ir, sampling(step)),
+                form=IR_FORMS.get(str(self.ir_detail.value), BASIC),
+                sampling=sampling,
+            ),
+            view=view,
+            spec=spec,
+            extract=lambda ir: self._extract(view, ir.signature if ir else None),
+            shows_ir=self.code_sees.value != "spec",
+            sandbox=self.borrowed.sandbox,
+        )
+
+    def _write_code(self, view: TaskView, ir: SpecIR | None, sampling: Sampling) -> str:
+        sees = "spec" if ir is None else self.code_sees.value
+        code: str = self.code_generator(
+            name=str(view.entry_point),
+            spec=None if sees == "ir" else spec_with_examples(view),
+            ir=None if sees == "spec" else ir,
+            sampling=sampling,
             reminder=NO_REMINDER if sees == "ir" else remind(str(self.quirks.value), view.spec),
         )
-        extraction = self._extract(view, attempt.ir.signature if attempt.ir else None)
-        stated = stated_cases(view.visible, extraction)
-        agreement = check_agreement(code, name, attempt.ir, stated, self.borrowed.sandbox)
-        return attempt.model_copy(update={"code": code, "agreement": agreement})
+        return code
 
     def _extract(self, view: TaskView, signature: FunctionSignature | None) -> Extraction:
         """Return what the spec's text states of a function with this signature."""

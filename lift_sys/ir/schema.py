@@ -2,7 +2,8 @@
 
 Owns the translation between ``WireIR`` or ``StructuredWireIR`` and ``SpecIR``, and the JSON schemas
 that are sent to constrained decoders. They stay in the subset that every decoder enforces: all
-properties required, nothing additional, no references, patterns, number bounds or combinators.
+properties required, nothing additional, no references, patterns, number bounds or combinators; what
+is one of a few values is an enumeration.
 Lists have a maximum length, which llama.cpp and XGrammar both enforce: without it small models
 repeat themselves until the token limit. ``WireIR`` is flat because every token of structure is a
 token the model spends; ``StructuredWireIR`` spends them, to say how, what exactly and in which
@@ -15,7 +16,7 @@ import ast
 import keyword
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -86,16 +87,39 @@ class StructuredWireIR(Record):
     assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
 
 
+IssueCategory = Literal[
+    "literal_string", "python_quirk", "edge_case", "return_path", "order", "assertion"
+]
+"""What a critic looks for: the plan's four questions, the order of steps, false assertions."""
+
+Quality = Literal[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+"""0 (useless) to 10 (perfect). A number off this scale says nothing, so none can be written."""
+
+
+class WireIssue(Record):
+    """One thing that is wrong with an IR.
+
+    Attributes:
+        category: Its kind.
+        description: What is wrong.
+        fix: What to do about it.
+    """
+
+    category: IssueCategory
+    description: str
+    fix: str
+
+
 class WireCritique(Record):
     """What the critic generates.
 
     Attributes:
-        issues: Each with its fix.
-        overall_quality: 0 (useless) to 10 (perfect).
+        issues: The worst ones.
+        overall_quality: Of the IR as it is.
     """
 
-    issues: Annotated[list[str], Field(max_length=5)]
-    overall_quality: int
+    issues: Annotated[list[WireIssue], Field(max_length=4)]
+    overall_quality: Quality
 
 
 def wire_schema(model: type[BaseModel]) -> dict[str, Any]:

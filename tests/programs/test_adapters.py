@@ -78,6 +78,18 @@ def test_the_schema_is_strict_and_of_the_wire_model() -> None:
     }
 
 
+ISSUE = {"category": "edge_case", "description": "nothing of 0", "fix": "say what 0 gives"}
+
+
+def critique(*issues: object, quality: int = 3) -> str:
+    return json.dumps({"issues": issues, "overall_quality": quality})
+
+
+def test_a_critique_is_read() -> None:
+    text = critique(*[ISSUE] * 4, quality=10)
+    assert StructuredAdapter(WireCritique).parse(CritiqueIR, text) == json.loads(text)
+
+
 @pytest.mark.parametrize(
     "completion",
     [
@@ -87,10 +99,14 @@ def test_the_schema_is_strict_and_of_the_wire_model() -> None:
         '{"issues": []}',
         '{"issues": [], "overall_quality": "high"}',
         '{"issues": [], "overall_quality": 3, "more": 1}',
-        '{"issues": [1], "overall_quality": 3}',
-        '{"issues": ["1", "2", "3", "4", "5", "6"], "overall_quality": 3}',
+        critique(quality=11),
+        critique(quality=-1),
+        critique("nothing of 0"),
+        critique({"category": "edge_case", "fix": "f"}),
+        critique(ISSUE | {"category": "taste"}),
+        critique(*[ISSUE] * 5),
+        critique(ISSUE | {"fix": "\ud800"}),
         '```json\n{"issues": [], "overall_quality": 3}\n```',
-        '{"issues": ["\\ud800"], "overall_quality": 3}',
         "[" * 10_000,
     ],
 )

@@ -16,13 +16,14 @@ from lift_sys.inference.usage import recording
 from lift_sys.ir.render import render
 from lift_sys.ir.schema import WireCritique, WireIR, from_wire, wire_schema
 from programs.cleaning import without_examples
+from programs.critique import Critique, Issue
 from programs.modules import (
     CodeGenerator,
     Critic,
-    Critique,
     IRGenerator,
     Reasoner,
     Refiner,
+    Repairer,
 )
 from programs.stages import Sampling, StageFailed
 
@@ -35,20 +36,25 @@ WIRE: dict[str, Any] = {
 }
 IR = from_wire(WireIR.model_validate(WIRE), "double")
 SAMPLING = Sampling(temperature=0.5, seed=17)
-CRITIQUE = Critique(issues=("no case for 0",), overall_quality=4)
+ISSUE = Issue(category="edge_case", description="nothing of 0", fix="say what 0 gives")
 CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "reason": (Reasoner, {"name": "double", "spec": "Double x."}),
     "ir": (IRGenerator, {"name": "double", "spec": "Double x.", "analysis": None}),
     "critic": (Critic, {"spec": "Double x.", "ir": IR}),
-    "refine": (Refiner, {"spec": "Double x.", "ir": IR, "critique": CRITIQUE}),
+    "refine": (Refiner, {"spec": "Double x.", "ir": IR, "issues": (ISSUE,)}),
     "code": (CodeGenerator, {"name": "double", "spec": "Double x.", "ir": IR}),
+    "repair": (
+        Repairer,
+        {"name": "double", "spec": "Double x.", "code": "DRAFT", "problems": (ISSUE, ISSUE)},
+    ),
 }
 ANSWERS = {
     "reason": "Multiply.",
     "ir": json.dumps(WIRE),
-    "critic": '{"issues": ["a"], "overall_quality": 6}',
+    "critic": json.dumps({"issues": [ISSUE.model_dump()], "overall_quality": 6}),
     "refine": json.dumps(WIRE | {"summary": "Better"}),
     "code": "```python\ndef double(x):\n    return 2 * x\n```",
+    "repair": "```python\ndef double(x):\n    return x + x\n\nprint(double(1))\n```",
 }
 
 
@@ -88,6 +94,7 @@ def test_every_request_carries_its_sampling_and_is_labelled(name: str) -> None:
         ("critic", WireCritique),
         ("reason", None),
         ("code", None),
+        ("repair", None),
     ],
 )
 def test_the_engine_receives_the_schema(name: str, wire: Any) -> None:
@@ -105,10 +112,11 @@ def test_answers_become_values() -> None:
     results = {name: ask(name, ScriptedEngine([text])) for name, text in ANSWERS.items()}
     assert results["reason"] == "Multiply."
     assert results["ir"] == IR
-    assert results["critic"] == Critique(issues=("a",), overall_quality=6)
+    assert results["critic"] == Critique(issues=(ISSUE,), overall_quality=6)
     assert results["refine"].intent.summary == "Better"
     assert results["refine"].signature.name == "double"
     assert results["code"] == "def double(x):\n    return 2 * x"
+    assert results["repair"] == "def double(x):\n    return x + x"
 
 
 def test_stages_show_what_they_are_given() -> None:
@@ -117,7 +125,16 @@ def test_stages_show_what_they_are_given() -> None:
     assert user_text(engine) == "Name: double\n\nSpec: Double x.\n\nAnalysis: Mind zero."
     ask("refine", engine)
     assert render(IR) in user_text(engine)
-    assert "Issues: - no case for 0" in user_text(engine)
+    assert user_text(engine).endswith("\n\nIssues: - nothing of 0: say what 0 gives")
+
+
+def test_a_repair_shows_what_is_constant_first_and_problems_last() -> None:
+    engine = ScriptedEngine([ANSWERS["repair"]])
+    ask("repair", engine)
+    assert user_text(engine) == (
+        "Name: double\n\nSpec: Double x.\n\nDraft: DRAFT\n\n"
+        "Problems: - nothing of 0: say what 0 gives\n- nothing of 0: say what 0 gives"
+    )
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -144,6 +161,7 @@ def test_a_truncated_answer_is_a_failed_attempt_that_says_so(name: str) -> None:
         ("critic", '{"issues": []}', "^ir_not_parsed: .* critic stage does not have the form"),
         ("code", "```python\n```", "^other: .* code stage is empty"),
         ("code", "", "^other: .* code stage "),
+        ("repair", "```\n\n```", "^other: .* repair stage is empty"),
     ],
 )
 def test_an_unusable_answer_is_a_failed_attempt(name: str, answer: str, says: str) -> None:

@@ -31,7 +31,8 @@ IR = {
     "effects": ["return 2 * x"],
     "assertions": ["double(3) == 6"],
 }
-CRITIQUE = json.dumps({"issues": ["say how"], "overall_quality": 0})
+ISSUE = {"category": "order", "description": "no steps", "fix": "say how"}
+CRITIQUE = json.dumps({"issues": [ISSUE], "overall_quality": 0})
 TASK = Task(
     id="double", spec=SPEC, entry_point="double", category="mathematical", split="train",
     source="test", hidden=(Case(args="(4,)", expected="8"),),

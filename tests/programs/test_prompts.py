@@ -56,7 +56,8 @@ STRUCTURED = {
         },
     ],
 }
-CRITIQUE = {"issues": ["no step for strings"], "overall_quality": 3}
+ISSUE = {"category": "return_path", "description": "nothing of strings", "fix": "add a step"}
+CRITIQUE = {"issues": [ISSUE], "overall_quality": 3}
 DEMO_TASK = Task(
     id="size", spec="Return 'big' above 9, else 'small'.", entry_point="size", split="train",
     category="control_flow", source="test", hidden=(Case(args="(1,)", expected="'small'"),),

@@ -56,6 +56,10 @@ def by_stage(code: list[str], ir: dict[str, Any] | None = None) -> Callable[[Req
     return answer
 
 
+def issue(fix: str) -> dict[str, str]:
+    return {"category": "order", "description": "unclear", "fix": fix}
+
+
 def run(program: SpecToCode, lm: dspy.LM, **more: Any) -> dspy.Prediction:
     with dspy.context(lm=lm):
         return program(spec=SPEC, entry_point="double", **more)
@@ -148,8 +152,8 @@ def test_greedy_candidates_are_not_drawn_twice(sandbox: Sandbox) -> None:
 
 def test_refinement_rewrites_until_the_critic_is_content(sandbox: Sandbox) -> None:
     critiques = [
-        {"issues": ["say how"], "overall_quality": 3},
-        {"issues": ["nit"], "overall_quality": 8},
+        {"issues": [issue("say how")], "overall_quality": 3},
+        {"issues": [issue("nit")], "overall_quality": 8},
     ]
     better = {**IR, "summary": "Doubles x exactly"}
     answers = [json.dumps(a) for a in (IR, critiques[0], better, critiques[1])]
