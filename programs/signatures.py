@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import dspy
 
-ASSERTIONS = (
-    'three to five calls of the function by its name, each with its result, such as "name(2) == 5"'
-)
+
+def assertions_asked(how_many: str) -> str:
+    """Return what is asked of assertions, e.g. of "three to five"."""
+    such = 'such as "name(2) == 5"'
+    return f"{how_many} calls of the function by its name, each with its result, {such}"
+
+
+HOW_MANY = {3: "three", 5: "three to five", 8: "five to eight"}
+"""What is asked for, by the most assertions that may be written."""
+ASSERTIONS = assertions_asked(HOW_MANY[5])
 
 STRUCTURED_EFFECTS = (
     "the steps, in order: description, implementation_hint (how to do it), return_values (the "
     "exact Python literals it returns), order_constraint (what must come first); empty where there "
     "is none"
 )
+COMPACT_EFFECTS = (
+    "the steps, in order: step, how (to do it), returns (the exact Python literals), order (what "
+    "must come first); empty where there is none"
+)
+COMPACT_SIGNATURE = 'the function in Python, such as "name(items: list[int], text: str) -> bool"'
 QUIRKS_HEADING = "Python does this:"
 
 
@@ -92,3 +104,18 @@ class WriteCode(dspy.Signature):
     spec: str | None = dspy.InputField(desc="what the function must do", default=None)
     ir: str | None = dspy.InputField(desc="its intermediate representation", default=None)
     code: str = dspy.OutputField(desc="the function")
+
+
+VERIFYING = {
+    WriteIR.instructions: (
+        "Write test calls for a Python function from its specification.\n\n"
+        "Each is a call of the function by its name with literal arguments, compared with the "
+        "literal result, worked out from the specification. Cover normal and edge cases."
+    ),
+    RefineIR.instructions: (
+        "Rewrite the test calls of a Python function so that every issue is fixed.\n\n"
+        "Keep what is right. Each is a call of the function by its name with literal arguments, "
+        "compared with the literal result, worked out from the specification."
+    ),
+}
+"""The instructions of the stages that write an IR, where it only verifies."""

@@ -14,12 +14,13 @@ import dspy
 
 from lift_sys.errors import ConfigError
 from lift_sys.ir.models import FunctionSignature, SpecIR
+from lift_sys.ir.schema import MAX_ASSERTIONS, MOST_KEPT
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw, Remembering
-from programs.forms import IR_FORMS, NO_REMINDER, remind
+from programs.forms import NO_REMINDER, ir_form, remind
 from programs.hypers import Hyper
 from programs.modules import (
     CodeGenerator,
@@ -57,7 +58,10 @@ class SpecToCode(dspy.Module):
 
     Hypers:
         ir_detail: ``none`` asks for code directly; ``basic`` makes an IR first; ``structured`` one
-            whose effects also say how, what exactly is returned and what comes first.
+            whose effects also say how, what exactly is returned and what comes first; ``checks``
+            one without effects, that only verifies.
+        ir_wire: What a model writes an IR in: ``json``, or ``compact`` with fewer tokens.
+        assertions: Most assertions that the IR stage may write.
         quirks: Which quirks of Python the IR stage is told of, and the code stage where it sees the
             spec: ``off``, ``all``, or those ``triggered`` by the spec.
         reason: Whether the spec is analysed before the IR is written.
@@ -80,7 +84,9 @@ class SpecToCode(dspy.Module):
         self.critic = Critic()
         self.refiner = Refiner()
         self.code_generator = CodeGenerator()
-        self.ir_detail = Hyper("ir_detail", "basic", "none", "structured")
+        self.ir_detail = Hyper("ir_detail", "basic", "none", "structured", "checks")
+        self.ir_wire = Hyper("ir_wire", "json", "compact")
+        self.assertions = Hyper("assertions", MAX_ASSERTIONS, 3, MOST_KEPT)
         self.quirks = Hyper("quirks", "off", "all", "triggered")
         self.reason = Hyper("reason", False, True)
         self.n = Hyper("n", *range(1, 17))
@@ -119,7 +125,8 @@ class SpecToCode(dspy.Module):
             spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
         )
         rule = RULES[str(self.select.value)]
-        draw = Draw(view, int(self.n.value), Remembering(self.borrowed.sandbox))
+        sandbox = Remembering(self.borrowed.sandbox)
+        draw = Draw(view, int(self.n.value), sandbox, int(self.assertions.value))
         attempts: list[Attempt] = []
         traces: list[Trace] = []
         for index in range(draw.n):
@@ -172,7 +179,9 @@ class SpecToCode(dspy.Module):
 
     def _write_ir(self, view: TaskView, index: int, rollout: int) -> SpecIR:
         name, spec = str(view.entry_point), spec_with_examples(view)
-        form = IR_FORMS[str(self.ir_detail.value)]
+        form = ir_form(
+            str(self.ir_detail.value), str(self.ir_wire.value), int(self.assertions.value)
+        )
         analysis = None
         if self.reason.value:
             sampling = self._sampling(spec, "reason", index, rollout)

@@ -1,12 +1,12 @@
 """The wire forms of an IR: the few fields that a model fills, and the way back.
 
-Owns the translation between ``WireIR`` or ``StructuredWireIR`` and ``SpecIR``, and the JSON schemas
-that are sent to constrained decoders. They stay in the subset that every decoder enforces: all
+Owns the translation between wire forms and ``SpecIR`` (``compact`` packs the same fields into fewer
+tokens), and the JSON schemas that are sent to constrained decoders. They stay in the subset that every decoder enforces: all
 properties required, nothing additional, no references, patterns, number bounds or combinators.
 Lists have a maximum length, which llama.cpp and XGrammar both enforce: without it small models
 repeat themselves until the token limit. ``WireIR`` is flat because every token of structure is a
 token the model spends; ``StructuredWireIR`` spends them, to say how, what exactly and in which
-order.
+order; ``ChecksWireIR`` has no effects at all.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import ast
 import keyword
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
 from lift_sys.errors import IRError
 from lift_sys.ir.models import (
@@ -37,8 +37,11 @@ WIRE_VERSION = 1
 """Raised whenever the fields or their meaning change; artifacts record it."""
 
 MAX_ASSERTIONS = 5
-"""Most assertions that the IR stage may write."""
+"""Most assertions that the IR stage may write, where no other number is asked for."""
+MOST_KEPT = 8
+"""Most assertions that any form carries."""
 
+_Wire = TypeVar("_Wire", bound=BaseModel)
 _SCALAR: TypeAdapter[Scalar] = TypeAdapter(Scalar)
 
 
@@ -86,6 +89,14 @@ class StructuredWireIR(Record):
     assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
 
 
+class ChecksWireIR(Record):
+    """What the IR stage generates where the IR only verifies; else as ``WireIR``."""
+
+    parameters: Annotated[list[str], Field(max_length=8)]
+    returns: str
+    assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
+
+
 class WireCritique(Record):
     """What the critic generates.
 
@@ -96,6 +107,13 @@ class WireCritique(Record):
 
     issues: Annotated[list[str], Field(max_length=5)]
     overall_quality: int
+
+
+def with_most(model: type[_Wire], field: str, most: int) -> type[_Wire]:
+    """Return a wire model whose list ``field`` holds at most ``most`` texts."""
+    limited = Annotated[list[str], Field(max_length=most)]
+    changed: dict[str, Any] = {field: (limited, ...)}
+    return create_model(model.__name__, __base__=model, **changed)
 
 
 def wire_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -151,7 +169,7 @@ def to_wire(ir: SpecIR) -> StructuredWireIR:
         parameters=[f"{p.name}: {p.type_hint}" for p in ir.signature.parameters][:8],
         returns=ir.signature.returns or "Any",
         effects=[_wire_effect(e) for e in ir.effects][:8],
-        assertions=[a.predicate for a in ir.assertions][:MAX_ASSERTIONS],
+        assertions=[a.predicate for a in ir.assertions][:MOST_KEPT],
     )
 
 
