@@ -117,7 +117,7 @@ class IRForm:
 def summary_of(spec: str) -> str:
     """Return the first sentence of a spec, in one line."""
     text = " ".join(spec.split())
-    return re.split(r"(?<=[.!?:])\s", text, maxsplit=1)[0][:MAX_SUMMARY_CHARS]
+    return re.split(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s", text, maxsplit=1)[0][:MAX_SUMMARY_CHARS]
 
 
 @dataclass(frozen=True)

@@ -110,12 +110,13 @@ VERIFYING = {
     WriteIR.instructions: (
         "Write test calls for a Python function from its specification.\n\n"
         "Each is a call of the function by its name with literal arguments, compared with the "
-        "literal result, worked out from the specification. Cover normal and edge cases."
+        "literal result, worked out from the specification. Cover normal and edge cases that its "
+        "examples do not."
     ),
     RefineIR.instructions: (
         "Rewrite the test calls of a Python function so that every issue is fixed.\n\n"
-        "Keep what is right. Each is a call of the function by its name with literal arguments, "
-        "compared with the literal result, worked out from the specification."
+        "Keep what is right. Each compares a call with literal arguments with the literal result "
+        "that the specification gives."
     ),
 }
 """The instructions of the stages that write an IR, where it only verifies."""

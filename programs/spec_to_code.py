@@ -14,7 +14,7 @@ import dspy
 
 from lift_sys.errors import ConfigError
 from lift_sys.ir.models import FunctionSignature, SpecIR
-from lift_sys.ir.schema import MAX_ASSERTIONS, MOST_KEPT
+from lift_sys.ir.schema import MAX_ASSERTIONS
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
@@ -86,7 +86,7 @@ class SpecToCode(dspy.Module):
         self.code_generator = CodeGenerator()
         self.ir_detail = Hyper("ir_detail", "basic", "none", "structured", "checks")
         self.ir_wire = Hyper("ir_wire", "json", "compact")
-        self.assertions = Hyper("assertions", MAX_ASSERTIONS, 3, MOST_KEPT)
+        self.assertions = Hyper("assertions", MAX_ASSERTIONS, 3, 8)
         self.quirks = Hyper("quirks", "off", "all", "triggered")
         self.reason = Hyper("reason", False, True)
         self.n = Hyper("n", *range(1, 17))

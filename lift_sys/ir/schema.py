@@ -1,8 +1,9 @@
 """The wire forms of an IR: the few fields that a model fills, and the way back.
 
-Owns the translation between wire forms and ``SpecIR`` (``compact`` packs the same fields into fewer
-tokens), and the JSON schemas that are sent to constrained decoders. They stay in the subset that every decoder enforces: all
-properties required, nothing additional, no references, patterns, number bounds or combinators.
+Owns the translation between wire forms and ``SpecIR``, and the JSON schemas that are sent to
+constrained decoders; ``compact`` packs the same fields into fewer tokens. The schemas stay in the
+subset that every decoder enforces: all properties required, nothing additional, no references,
+patterns, number bounds or combinators.
 Lists have a maximum length, which llama.cpp and XGrammar both enforce: without it small models
 repeat themselves until the token limit. ``WireIR`` is flat because every token of structure is a
 token the model spends; ``StructuredWireIR`` spends them, to say how, what exactly and in which
@@ -38,8 +39,6 @@ WIRE_VERSION = 1
 
 MAX_ASSERTIONS = 5
 """Most assertions that the IR stage may write, where no other number is asked for."""
-MOST_KEPT = 8
-"""Most assertions that any form carries."""
 
 _Wire = TypeVar("_Wire", bound=BaseModel)
 _SCALAR: TypeAdapter[Scalar] = TypeAdapter(Scalar)
@@ -169,7 +168,7 @@ def to_wire(ir: SpecIR) -> StructuredWireIR:
         parameters=[f"{p.name}: {p.type_hint}" for p in ir.signature.parameters][:8],
         returns=ir.signature.returns or "Any",
         effects=[_wire_effect(e) for e in ir.effects][:8],
-        assertions=[a.predicate for a in ir.assertions][:MOST_KEPT],
+        assertions=[a.predicate for a in ir.assertions][:MAX_ASSERTIONS],
     )
 
 
