@@ -263,3 +263,22 @@ def test_bootstrapped_demos_serve_every_form(
     if "summary" in expected and "summary" not in wired(*written):
         expected["summary"] = "Count the integers of a list."
     assert json.loads(write["messages"][2]["content"]) == expected
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" ".join)
+@pytest.mark.parametrize("sees", ["ir", "spec_and_ir", "spec"])
+def test_every_form_serves_whatever_the_code_stage_sees(
+    sandbox: Sandbox, pair: tuple[str, str], sees: str
+) -> None:
+    program = make_program("adaptive", sandbox)
+    hypers = {"ir_detail": pair[0], "ir_wire": pair[1], "code_sees": sees, "assertions": 3, "n": 2}
+    set_hypers(program, hypers)
+    engine = script(*pair)
+    with dspy.context(lm=dspy.LM("local/s", engine=engine, cache=False, num_retries=0)):
+        answer = program(spec=BOOL_SPEC, entry_point="size")
+    assert answer.failure is None
+    assert [a.predicate for a in answer.ir.assertions] == ["size(10) == 'big'"]
+    assert answer.attempts[0].agreement.derived_total == 1
+    asked = engine.bodies[1]["messages"][-1]["content"]
+    assert ("size(10) == 'big'" in asked) == (sees != "spec")
+    assert ("True and False are no integers." in asked) == (sees != "ir")
