@@ -4,7 +4,8 @@ Owns a prompt layout that is shorter than DSPy's own and the same for every stag
 message is constant (instructions, then the output fields), demos are turns of the conversation,
 and the user message holds only what changes. ``StructuredAdapter`` sends a JSON schema and is
 used where fields are filled; ``CodeAdapter`` asks for plain text in a code fence, because code
-inside JSON strings costs escapes and accuracy; ``ProseAdapter`` takes the answer as it is.
+inside JSON strings costs escapes and accuracy; ``CompactAdapter`` sends an IR's fields in fewer
+tokens; ``ProseAdapter`` takes the answer as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from dspy.signatures.signature import Signature
 from dspy.utils.exceptions import AdapterParseError
 from pydantic import BaseModel, ValidationError
 
+from lift_sys.ir.compact import compact_key, pack, unpack
 from lift_sys.ir.schema import wire_schema
+from programs.signatures import COMPACT_SIGNATURE
 
 Messages = list[dict[str, Any]]
 
@@ -74,7 +77,7 @@ class StructuredAdapter(_Layout):
     def __init__(self, wire: type[BaseModel]) -> None:
         super().__init__(use_json_adapter_fallback=False)
         self._wire = wire
-        self.response_format = {
+        self.response_format: dict[str, Any] = {
             "type": "json_schema",
             "json_schema": {"name": wire.__name__, "schema": wire_schema(wire), "strict": True},
         }
@@ -110,6 +113,43 @@ class StructuredAdapter(_Layout):
                 lm_response=completion,
                 message=str(error).splitlines()[0],
             ) from error
+
+
+class CompactAdapter(StructuredAdapter):
+    """The fields of an IR as a compact wire form.
+
+    Signature, demos and traces keep the fields that they have in JSON; only the text differs.
+
+    Args:
+        wire: A form of ``lift_sys.ir.compact`` for the signature's outputs.
+    """
+
+    def format_field_structure(self, signature: type[Signature]) -> str:
+        """Return the keys and what they mean."""
+        fields = signature.output_fields
+        meant = {compact_key(k): f.json_schema_extra["desc"] for k, f in fields.items()}
+        meant["signature"] = COMPACT_SIGNATURE
+        keys = [f"- {key}: {text}" for key, text in meant.items()]
+        return "Reply with one JSON object on one line, with these keys:\n" + "\n".join(keys)
+
+    def format_assistant_message_content(
+        self,
+        signature: type[Signature],
+        outputs: dict[str, Any],
+        missing_field_message: Any = None,  # noqa: ARG002 (DSPy's call)
+    ) -> str:
+        """Return the outputs as JSON without spaces between its parts, to save their tokens."""
+        values = {k: outputs[k] for k in signature.output_fields}
+        packed = pack(values, outputs["name"])
+        return json.dumps(packed, ensure_ascii=False, separators=(",", ":"))
+
+    def parse(self, signature: type[Signature], completion: str) -> dict[str, Any]:
+        """Return the fields that the signature has.
+
+        Raises:
+            AdapterParseError: Not JSON, or not these fields.
+        """
+        return unpack(super().parse(signature, completion))
 
 
 class ProseAdapter(_Layout):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lift_sys.ir.models import SpecIR
+from lift_sys.ir.schema import MAX_ASSERTIONS
 from lift_sys.record import Record
 from lift_sys.sandbox.base import Execution, Limits, Sandbox, Submission
 from lift_sys.tasks import TaskView
@@ -65,11 +66,13 @@ class Draw:
         view: The task, without hidden cases.
         n: Most candidates that will be drawn.
         sandbox: Where a rule may run candidates; it remembers, so asking again costs nothing.
+        assertions: Most that an IR stage may write.
     """
 
     view: TaskView
     n: int
     sandbox: Sandbox
+    assertions: int = MAX_ASSERTIONS
 
 
 class Remembering:

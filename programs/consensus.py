@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 from lift_sys.ir.lint import Kind, lint_ir
 from lift_sys.ir.models import SpecIR
-from lift_sys.ir.schema import MAX_ASSERTIONS
 from lift_sys.sandbox.base import Call, CallOutcome, Execution, Submission
 from lift_sys.sandbox.compare import canonical
 from lift_sys.verdict import Status
@@ -80,10 +79,10 @@ def agreement_is_settled(attempts: Sequence[Attempt], draw: Draw) -> bool:
     if not drawn:
         return False
     clusters = list(dict.fromkeys(_clusters(drawn, draw).values()))
-    asserted = sum(len(texts) for _, texts in _derived(drawn))
+    asserted = sum(len(texts) for _, texts in _derived(drawn, draw.assertions))
     left = draw.n - len(attempts)
     # A program makes an IR for every candidate or for none.
-    return is_settled(clusters, left, asserted, left * MAX_ASSERTIONS if drawn[0].ir else 0)
+    return is_settled(clusters, left, asserted, left * draw.assertions if drawn[0].ir else 0)
 
 
 def is_settled(clusters: Sequence[Cluster], left: int, asserted: int, more: int) -> bool:
@@ -118,7 +117,7 @@ def _clusters(drawn: Sequence[Attempt], draw: Draw) -> dict[int, Cluster]:
     groups: dict[tuple[int, tuple[str, ...]], list[Attempt]] = {}
     for attempt in drawn:
         groups.setdefault(_behaviour(attempt, probes, draw), []).append(attempt)
-    derived = _derived(drawn)
+    derived = _derived(drawn, draw.assertions)
     found: dict[int, Cluster] = {}
     for (standing, _), members in groups.items():
         # Code that hangs would be waited for again with every IR, and cannot be right.
@@ -160,10 +159,10 @@ def _outcome(outcome: CallOutcome, *, observe: bool) -> str:
     return f"{text}, then {canonical(outcome.args_after)}" if observe else text
 
 
-def _derived(drawn: Sequence[Attempt]) -> list[tuple[SpecIR, frozenset[str]]]:
+def _derived(drawn: Sequence[Attempt], most: int) -> list[tuple[SpecIR, frozenset[str]]]:
     """Return each IR with the executable assertions that it derives and no earlier one does.
 
-    An IR has at most ``MAX_ASSERTIONS`` votes, however many it holds.
+    An IR has at most ``most`` votes, however many it holds.
     """
     seen: set[str] = set()
     derived = []
@@ -173,7 +172,7 @@ def _derived(drawn: Sequence[Attempt]) -> list[tuple[SpecIR, frozenset[str]]]:
             for assertion, finding in lint_ir(ir)
             if assertion.provenance == "derived" and finding.kind is not Kind.INFORMAL
         ]
-        fresh = frozenset(texts[:MAX_ASSERTIONS]) - seen
+        fresh = frozenset(texts[:most]) - seen
         seen |= fresh
         derived.append((ir, fresh))
     return derived

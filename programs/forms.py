@@ -1,53 +1,107 @@
-"""What may be added to a request: the structure of an IR's effects, and quirks of Python.
+"""What may be added to a request: the form of an IR, and quirks of Python.
 
-Owns the values of the hypers ``ir_detail`` and ``quirks`` as changes of a stage's signature. They
-are made for one request, so that a predictor has one set of instructions and demos for all of them.
+Owns the values of the hypers ``ir_detail``, ``ir_wire``, ``assertions`` and ``quirks`` as changes
+of a stage's signature. They are made for one request, so that a predictor has one set of
+instructions and demos for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import dspy
 from dspy.signatures.signature import Signature
+from pydantic import BaseModel
 
-from lift_sys.ir.schema import StructuredWireIR, WireEffect, WireIR
+from lift_sys.ir.compact import (
+    CompactChecksIR,
+    CompactIR,
+    StructuredCompactIR,
+    compact_key,
+)
+from lift_sys.ir.schema import (
+    MAX_ASSERTIONS,
+    ChecksWireIR,
+    StructuredWireIR,
+    WireEffect,
+    WireIR,
+    with_most,
+)
 from lift_sys.knowledge.quirks import QUIRKS, listed, triggered
-from programs.adapters import StructuredAdapter
-from programs.signatures import QUIRKS_HEADING, STRUCTURED_EFFECTS
+from programs.adapters import CompactAdapter, StructuredAdapter
+from programs.signatures import (
+    COMPACT_EFFECTS,
+    HOW_MANY,
+    QUIRKS_HEADING,
+    STRUCTURED_EFFECTS,
+    VERIFYING,
+    assertions_asked,
+)
+
+MAX_SUMMARY_CHARS = 200
+"""Longest summary that is taken from a spec, in characters."""
 
 
 @dataclass(frozen=True)
 class IRForm:
-    """How much of an IR is on the wire.
+    """What of an IR is on the wire, and how.
 
     Attributes:
         adapter: Reads and writes it.
-        wire: What the model fills.
+        wire: As what the fields are read.
+        asked: The fields that the model fills.
+        effects: What is asked of structured effects.
+        assertions: Most that the model may write.
     """
 
     adapter: StructuredAdapter
     wire: type[WireIR | StructuredWireIR]
+    asked: tuple[str, ...]
+    effects: str
+    assertions: int
 
     @property
     def structured(self) -> bool:
         """Whether effects have fields of their own."""
-        return self.wire is StructuredWireIR
+        return issubclass(self.wire, StructuredWireIR)
 
     def signature(self, base: type[Signature]) -> type[Signature]:
         """Return a signature that writes an IR in this form."""
         made: type[Signature] = base
+        for field in set(base.output_fields) - set(self.asked):
+            made = made.delete(field)
         if self.structured:
-            made = base.with_updated_fields("effects", list[WireEffect], desc=STRUCTURED_EFFECTS)
+            made = made.with_updated_fields("effects", list[WireEffect], desc=self.effects)
+        if self.assertions != MAX_ASSERTIONS:
+            asked = assertions_asked(HOW_MANY[self.assertions])
+            made = made.with_updated_fields("assertions", desc=asked)
+        # Instructions that an optimizer wrote are for this form if it was searched with them.
+        if "effects" not in self.asked and base.instructions in VERIFYING:
+            made = made.with_instructions(VERIFYING[base.instructions])
         return made
 
+    def read(self, answer: Mapping[str, Any], spec: str) -> WireIR | StructuredWireIR:
+        """Return the fields of an answer; a summary that was not asked for is the spec's.
+
+        Raises:
+            ValidationError: They are not the fields of this form.
+        """
+        absent = {"summary": summary_of(spec), "effects": []}
+        return self.wire.model_validate(absent | {key: answer.get(key) for key in self.asked})
+
     def demo(self, demo: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a demo with its effects in this form, and without the quirks of its own spec."""
+        """Return a demo in this form, and without the quirks of its own spec."""
         shown = {key: value for key, value in demo.items() if key != "quirks"}
         if shown.get("effects") is not None:
             shown["effects"] = [self._effect(effect) for effect in shown["effects"]]
+        if shown.get("assertions") is not None:
+            shown["assertions"] = shown["assertions"][: self.assertions]
+        if shown.get("summary") is None and shown.get("spec"):
+            shown["summary"] = summary_of(shown["spec"])
         return shown
 
     def _effect(self, effect: str | dict[str, Any]) -> str | dict[str, Any]:
@@ -60,12 +114,51 @@ class IRForm:
         return effect
 
 
-BASIC = IRForm(StructuredAdapter(WireIR), WireIR)
-IR_FORMS = {
-    "basic": BASIC,
-    "structured": IRForm(StructuredAdapter(StructuredWireIR), StructuredWireIR),
+def summary_of(spec: str) -> str:
+    """Return the first sentence of a spec, in one line."""
+    text = " ".join(spec.split())
+    return re.split(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s", text, maxsplit=1)[0][:MAX_SUMMARY_CHARS]
+
+
+@dataclass(frozen=True)
+class _Wire:
+    """A value of ``ir_wire``: its adapter, what it calls a field, and what it says of effects."""
+
+    adapter: type[StructuredAdapter]
+    key: Callable[[str], str]
+    effects: str
+    left_out: frozenset[str] = frozenset()
+
+
+_WIRES = {
+    "json": _Wire(StructuredAdapter, str, STRUCTURED_EFFECTS),
+    "compact": _Wire(CompactAdapter, compact_key, COMPACT_EFFECTS, frozenset({"summary"})),
 }
-"""By the value of ``ir_detail``."""
+_FILLED: dict[str, dict[str, type[BaseModel]]] = {
+    "basic": {"json": WireIR, "compact": CompactIR},
+    "structured": {"json": StructuredWireIR, "compact": StructuredCompactIR},
+    "checks": {"json": ChecksWireIR, "compact": CompactChecksIR},
+}
+"""What a model fills, by ``ir_detail`` and ``ir_wire``."""
+
+
+@cache
+def ir_form(detail: str, wire: str = "json", assertions: int = MAX_ASSERTIONS) -> IRForm:
+    """Return the form for values of the hypers ``ir_detail``, ``ir_wire`` and ``assertions``."""
+    way, filled = _WIRES[wire], _FILLED[detail]
+    fields = filled["json"].model_fields
+    return IRForm(
+        adapter=way.adapter(with_most(filled[wire], way.key("assertions"), assertions)),
+        wire=with_most(
+            StructuredWireIR if detail == "structured" else WireIR, "assertions", assertions
+        ),
+        asked=tuple(field for field in fields if field not in way.left_out),
+        effects=way.effects,
+        assertions=assertions,
+    )
+
+
+BASIC = ir_form("basic")
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,18 @@ class IRWriter(Stage):
             **inputs,
             **reminder.inputs,
         )
-        fields = {key: answer.get(key) for key in form.wire.model_fields}
         try:
-            return from_wire(form.wire.model_validate(fields), name)
+            return from_wire(form.read(answer, inputs["spec"]), name)
         except (IRError, ValidationError) as error:
-            msg = f"the answer of the {self.name} stage is not an IR ({str(error).splitlines()[0]})"
+            msg = f"the answer of the {self.name} stage is not an IR ({_why(error)})"
             raise StageFailed(FailureCategory.IR_NOT_PARSED, msg) from error
+
+
+def _why(error: IRError | ValidationError) -> str:
+    if isinstance(error, IRError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 class IRGenerator(IRWriter):

@@ -11,9 +11,16 @@ import dspy
 
 from lift_sys.ir.schema import Quality, WireIssue
 
-ASSERTIONS = (
-    'three to five calls of the function by its name, each with its result, such as "name(2) == 5"'
-)
+
+def assertions_asked(how_many: str) -> str:
+    """Return what is asked of assertions, e.g. of "three to five"."""
+    such = 'such as "name(2) == 5"'
+    return f"{how_many} calls of the function by its name, each with its result, {such}"
+
+
+HOW_MANY = {3: "three", 5: "three to five", 8: "five to eight"}
+"""What is asked for, by the most assertions that may be written."""
+ASSERTIONS = assertions_asked(HOW_MANY[5])
 
 STRUCTURED_EFFECTS = (
     "the steps, in order: description, implementation_hint (how to do it), return_values (the "
@@ -24,6 +31,11 @@ ISSUES = (
     "each issue: category (literal_string, python_quirk, edge_case, return_path, order or "
     "assertion), description (what is wrong) and fix; empty if there is none"
 )
+COMPACT_EFFECTS = (
+    "the steps, in order: step, how (to do it), returns (the exact Python literals), order (what "
+    "must come first); empty where there is none"
+)
+COMPACT_SIGNATURE = 'the function in Python, such as "name(items: list[int], text: str) -> bool"'
 QUIRKS_HEADING = "Python does this:"
 
 
@@ -113,3 +125,19 @@ class RepairCode(dspy.Signature):
     draft: str = dspy.InputField(desc="the function so far")
     problems: str = dspy.InputField(desc="what is wrong with it")
     code: str = dspy.OutputField(desc="the corrected function")
+
+
+VERIFYING = {
+    WriteIR.instructions: (
+        "Write test calls for a Python function from its specification.\n\n"
+        "Each is a call of the function by its name with literal arguments, compared with the "
+        "literal result, worked out from the specification. Cover normal and edge cases that its "
+        "examples do not."
+    ),
+    RefineIR.instructions: (
+        "Rewrite the test calls of a Python function so that every issue is fixed.\n\n"
+        "Keep what is right. Each compares a call with literal arguments with the literal result "
+        "that the specification gives."
+    ),
+}
+"""The instructions of the stages that write an IR, where it only verifies."""

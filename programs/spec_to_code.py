@@ -14,12 +14,13 @@ import dspy
 
 from lift_sys.errors import ConfigError
 from lift_sys.ir.models import FunctionSignature, SpecIR
+from lift_sys.ir.schema import MAX_ASSERTIONS
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.attempts import Attempt, Draw, Remembering
 from programs.critique import BLAME
-from programs.forms import BASIC, IR_FORMS, NO_REMINDER, remind
+from programs.forms import NO_REMINDER, IRForm, ir_form, remind
 from programs.hypers import Hyper
 from programs.modules import (
     CodeGenerator,
@@ -55,7 +56,10 @@ class SpecToCode(dspy.Module):
 
     Hypers:
         ir_detail: ``none`` asks for code directly; ``basic`` makes an IR first; ``structured`` one
-            whose effects also say how, what exactly is returned and what comes first.
+            whose effects also say how, what exactly is returned and what comes first; ``checks``
+            one without effects, that only verifies.
+        ir_wire: What a model writes an IR in: ``json``, or ``compact`` with fewer tokens.
+        assertions: Most assertions that the IR stage may write.
         quirks: Which quirks of Python the IR stage is told of, and the code stage where it sees the
             spec: ``off``, ``all``, or those ``triggered`` by the spec.
         reason: Whether the spec is analysed before the IR is written.
@@ -83,7 +87,9 @@ class SpecToCode(dspy.Module):
         self.refiner = Refiner()
         self.code_generator = CodeGenerator()
         self.repairer = Repairer()
-        self.ir_detail = Hyper("ir_detail", "basic", "none", "structured")
+        self.ir_detail = Hyper("ir_detail", "basic", "none", "structured", "checks")
+        self.ir_wire = Hyper("ir_wire", "json", "compact")
+        self.assertions = Hyper("assertions", MAX_ASSERTIONS, 3, 8)
         self.quirks = Hyper("quirks", "off", "all", "triggered")
         self.reason = Hyper("reason", False, True)
         self.n = Hyper("n", *range(1, 17))
@@ -124,7 +130,8 @@ class SpecToCode(dspy.Module):
             spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
         )
         rule = RULES[str(self.select.value)]
-        draw = Draw(view, int(self.n.value), Remembering(self.borrowed.sandbox))
+        sandbox = Remembering(self.borrowed.sandbox)
+        draw = Draw(view, int(self.n.value), sandbox, int(self.assertions.value))
         attempts: list[Attempt] = []
         traces: list[Trace] = []
         for index in range(draw.n):
@@ -182,10 +189,15 @@ class SpecToCode(dspy.Module):
             spec=with_hints(spec, self._extract(view, None)),
             analysis=analysis,
             sampling=self._sampling(spec, "ir", attempt.index, rollout),
-            form=IR_FORMS[str(self.ir_detail.value)],
+            form=self._form(),
             reminder=remind(str(self.quirks.value), view.spec),
         )
         return self._refinement(view, attempt.index, rollout).refine_ir(attempt, ir)
+
+    def _form(self) -> IRForm:
+        """Return the form of every IR; without any, the one that a refiner would be given."""
+        detail = "basic" if self.ir_detail.value == "none" else str(self.ir_detail.value)
+        return ir_form(detail, str(self.ir_wire.value), int(self.assertions.value))
 
     def _refinement(self, view: TaskView, index: int, rollout: int) -> Refinement:
         """Bind the stages to one candidate."""
@@ -205,7 +217,7 @@ class SpecToCode(dspy.Module):
                 refiner=self.refiner,
                 repairer=self.repairer,
                 write=lambda ir, step: self._write_code(view, ir, sampling(step)),
-                form=IR_FORMS.get(str(self.ir_detail.value), BASIC),
+                form=self._form(),
                 sampling=sampling,
             ),
             view=view,

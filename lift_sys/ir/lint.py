@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from lift_sys.ir.models import Assertion, FunctionSignature, SpecIR
+from lift_sys.ir.repair import normalise
 from lift_sys.literals import parse_literal
 from lift_sys.record import Record
 
@@ -22,6 +23,8 @@ _BUILTINS = frozenset(dir(builtins)) - {
     "breakpoint", "compile", "copyright", "credits", "eval", "exec", "exit", "help", "input",
     "license", "open", "print", "quit", "__import__", "__build_class__",
 }  # fmt: skip
+_NO_CONDITION = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Lambda, ast.GeneratorExp)
+"""Displays are true whatever they hold; as assertions they would always hold."""
 _STDLIB_MODULES = frozenset({"math", "re", "string", "collections", "itertools", "functools"})
 
 
@@ -38,7 +41,7 @@ class Finding(Record):
 
     Attributes:
         kind: Its kind.
-        predicate: The normalised text (no leading ``assert``, no code fence or trailing comment).
+        predicate: The text as ``normalise`` leaves it, in Python's own spacing and quotes.
         args: For an example: literal text of the argument tuple.
         expected: For an example: literal text of the expected value.
         reason: For an informal one: why it cannot be executed.
@@ -78,6 +81,8 @@ def _classify(body: ast.expr, signature: FunctionSignature) -> Finding:
     if example is not None:
         args, expected = example
         return Finding(kind=Kind.EXAMPLE, predicate=text, args=args, expected=expected)
+    if isinstance(body, _NO_CONDITION):
+        return Finding(kind=Kind.INFORMAL, predicate=text, reason="is no condition")
     unknown = _unknown_names(body, signature)
     if unknown:
         reason = "names unknown things: " + ", ".join(sorted(unknown)[:4])
@@ -87,22 +92,51 @@ def _classify(body: ast.expr, signature: FunctionSignature) -> Finding:
     return Finding(kind=Kind.PROPERTY, predicate=text)
 
 
+class Census(Record):
+    """How well formed the assertions are that a model wrote.
+
+    Attributes:
+        as_written: Those that could be executed as they were.
+        normalised: Those that could be executed once what stood around them was taken off.
+        dropped: Those that are informal.
+    """
+
+    as_written: int = 0
+    normalised: int = 0
+    dropped: int = 0
+
+    def __add__(self, other: Census) -> Census:
+        return Census(
+            as_written=self.as_written + other.as_written,
+            normalised=self.normalised + other.normalised,
+            dropped=self.dropped + other.dropped,
+        )
+
+
+def census(ir: SpecIR) -> Census:
+    """Count the derived assertions of an IR by what they needed to be executed."""
+    counts = Census()
+    for assertion, finding in lint_ir(ir):
+        if assertion.provenance == "derived":
+            counts += _counted(assertion.predicate.strip(), finding)
+    return counts
+
+
+def _counted(written: str, finding: Finding) -> Census:
+    if finding.kind is Kind.INFORMAL:
+        return Census(dropped=1)
+    # Constants of JSON parse as names, so they only show in what lint made of them.
+    same = normalise(written) == written and finding.predicate == _respaced(written)
+    return Census(as_written=1) if same else Census(normalised=1)
+
+
+def _respaced(expression: str) -> str:
+    return ast.unparse(ast.parse(expression, mode="eval"))
+
+
 def lint_ir(ir: SpecIR) -> list[tuple[Assertion, Finding]]:
     """Classify every assertion of an IR, in order."""
     return [(a, lint(a.predicate, ir.signature)) for a in ir.assertions]
-
-
-def normalise(predicate: str) -> str:
-    """Strip what models put around an expression: fences, ``assert``, a trailing message."""
-    text = predicate.strip().strip("`").strip()
-    text = text.removeprefix("python\n").strip()
-    if not text.startswith("assert"):
-        return text.rstrip(";").strip()
-    try:
-        statement = ast.parse(text.rstrip(";")).body[0]
-    except (SyntaxError, ValueError, IndexError, MemoryError, RecursionError):
-        return text.removeprefix("assert").strip()
-    return ast.unparse(statement.test) if isinstance(statement, ast.Assert) else text
 
 
 class _PythonConstants(ast.NodeTransformer):

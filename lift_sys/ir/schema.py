@@ -1,13 +1,13 @@
 """The wire forms of an IR: the few fields that a model fills, and the way back.
 
-Owns the translation between ``WireIR`` or ``StructuredWireIR`` and ``SpecIR``, and the JSON schemas
-that are sent to constrained decoders. They stay in the subset that every decoder enforces: all
-properties required, nothing additional, no references, patterns, number bounds or combinators; what
-is one of a few values is an enumeration.
+Owns the translation between wire forms and ``SpecIR``, and the JSON schemas that are sent to
+constrained decoders; ``compact`` packs the same fields into fewer tokens. The schemas stay in the
+subset that every decoder enforces: all properties required, nothing additional, no references,
+patterns, number bounds or combinators; what is one of a few values is an enumeration.
 Lists have a maximum length, which llama.cpp and XGrammar both enforce: without it small models
 repeat themselves until the token limit. ``WireIR`` is flat because every token of structure is a
 token the model spends; ``StructuredWireIR`` spends them, to say how, what exactly and in which
-order.
+order; ``ChecksWireIR`` has no effects at all.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import ast
 import keyword
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
 from lift_sys.errors import IRError
 from lift_sys.ir.models import (
@@ -38,8 +38,9 @@ WIRE_VERSION = 1
 """Raised whenever the fields or their meaning change; artifacts record it."""
 
 MAX_ASSERTIONS = 5
-"""Most assertions that the IR stage may write."""
+"""Most assertions that the IR stage may write, where no other number is asked for."""
 
+_Wire = TypeVar("_Wire", bound=BaseModel)
 _SCALAR: TypeAdapter[Scalar] = TypeAdapter(Scalar)
 
 
@@ -87,6 +88,14 @@ class StructuredWireIR(Record):
     assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
 
 
+class ChecksWireIR(Record):
+    """What the IR stage generates where the IR only verifies; else as ``WireIR``."""
+
+    parameters: Annotated[list[str], Field(max_length=8)]
+    returns: str
+    assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
+
+
 IssueCategory = Literal[
     "literal_string", "python_quirk", "edge_case", "return_path", "order", "assertion"
 ]
@@ -120,6 +129,13 @@ class WireCritique(Record):
 
     issues: Annotated[list[WireIssue], Field(max_length=4)]
     overall_quality: Quality
+
+
+def with_most(model: type[_Wire], field: str, most: int) -> type[_Wire]:
+    """Return a wire model whose list ``field`` holds at most ``most`` texts."""
+    limited = Annotated[list[str], Field(max_length=most)]
+    changed: dict[str, Any] = {field: (limited, ...)}
+    return create_model(model.__name__, __base__=model, **changed)
 
 
 def wire_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lift_sys.ir.lint import MAX_PREDICATE_CHARS, Kind, lint, lint_ir, normalise
+from lift_sys.ir.lint import MAX_PREDICATE_CHARS, Census, Kind, census, lint, lint_ir
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
 
 SIGNATURE = FunctionSignature(
@@ -79,7 +79,6 @@ def test_properties(predicate: str, text: str) -> None:
         ("   ", "empty"),
         ("``````", "empty"),
         ("the result is never negative", "not a Python expression"),
-        ("f(1) = 2", "not a Python expression"),
         ("x = f(1)", "not a Python expression"),
         ("assert", "empty"),
         ("assert the result is right", "not a Python expression"),
@@ -96,6 +95,10 @@ def test_properties(predicate: str, text: str) -> None:
         ("__import__('os').system('x') == result", "names unknown things: __import__"),
         ("print(result)", "names unknown things: print"),
         ("f(1) == 2\nf(2) == 3", "not a Python expression"),
+        ("f(1) == 'a', 'b'", "is no condition"),
+        ("[f(1) == 2]", "is no condition"),
+        ("lambda: f(1)", "is no condition"),
+        ("f(1) raises ValueError", "not a Python expression"),
         ("f(\x00)", "not a Python expression"),
     ],
 )
@@ -163,11 +166,6 @@ def test_a_finding_is_stable(text: str) -> None:
         assert lint(found.predicate, SIGNATURE) == found
 
 
-def test_normalise_leaves_an_expression_alone() -> None:
-    assert normalise("f(1) == 'assert'") == "f(1) == 'assert'"
-    assert normalise("assertion_holds(result)") == "assertion_holds(result)"
-
-
 def test_every_assertion_of_an_ir_is_classified_in_order() -> None:
     predicates = ("f(1) == 1", "result > 0", "it works")
     ir = SpecIR(
@@ -178,3 +176,42 @@ def test_every_assertion_of_an_ir_is_classified_in_order() -> None:
     linted = lint_ir(ir)
     assert tuple(a.predicate for a, _ in linted) == predicates
     assert [f.kind for _, f in linted] == [Kind.EXAMPLE, Kind.PROPERTY, Kind.INFORMAL]
+
+
+def asserting(*predicates: str) -> SpecIR:
+    assertions = tuple(Assertion(predicate=p) for p in predicates)
+    return SpecIR(intent=Intent(summary=""), signature=SIGNATURE, assertions=assertions)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "counted"),
+    [
+        ("f(1) == 2", Census(as_written=1)),
+        (" f( 1,2 )==  'a' ", Census(as_written=1)),
+        ("result >= 0", Census(as_written=1)),
+        ("assert f(1) == 2", Census(normalised=1)),
+        ("f(1) = 2", Census(normalised=1)),
+        ("f(1) == 2  # two", Census(normalised=1)),
+        ("f(true) == 2", Census(normalised=1)),
+        ("f(1) is two", Census(dropped=1)),
+        ("it works", Census(dropped=1)),
+        ("", Census(dropped=1)),
+    ],
+)
+def test_the_census_tells_what_an_assertion_needed(predicate: str, counted: Census) -> None:
+    assert census(asserting(predicate)) == counted
+
+
+def test_a_census_counts_what_a_model_wrote_and_adds_up() -> None:
+    ir = asserting("f(1) == 2", "assert f(2) == 3", "assert f(3) == 4", "odd", "even", "some")
+    stated = Assertion(predicate="f(9) == 9", provenance="stated")
+    with_stated = ir.model_copy(update={"assertions": (stated, *ir.assertions)})
+    assert census(with_stated) == census(ir) == Census(as_written=1, normalised=2, dropped=3)
+    assert census(ir) + census(asserting("f(1)")) == Census(as_written=2, normalised=2, dropped=3)
+    assert census(asserting()) == Census()
+
+
+@given(st.lists(st.text() | fragments, max_size=6, unique=True))
+def test_a_census_counts_every_assertion_once(predicates: list[str]) -> None:
+    counted = census(asserting(*predicates))
+    assert counted.as_written + counted.normalised + counted.dropped == len(predicates)

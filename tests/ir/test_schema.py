@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from lift_sys.errors import IRError
+from lift_sys.ir.compact import CompactChecksIR, CompactEffect, CompactIR, StructuredCompactIR
 from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.ir.schema import (
+    ChecksWireIR,
     StructuredWireIR,
     WireCritique,
     WireEffect,
@@ -21,8 +23,9 @@ from lift_sys.ir.schema import (
     from_wire,
     to_wire,
     wire_schema,
+    with_most,
 )
-from programs.forms import IR_FORMS
+from programs.forms import ir_form
 from programs.signatures import CritiqueIR, RefineIR, WriteIR
 
 SAFE = {"type", "properties", "required", "additionalProperties", "items", "maxItems", "enum"}
@@ -53,7 +56,15 @@ def _objects(schema: Any) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("wire", "inside"),
-    [(WireIR, []), (StructuredWireIR, [WireEffect]), (WireCritique, [WireIssue])],
+    [
+        (WireIR, []),
+        (StructuredWireIR, [WireEffect]),
+        (ChecksWireIR, []),
+        (CompactIR, []),
+        (StructuredCompactIR, [CompactEffect]),
+        (CompactChecksIR, []),
+        (WireCritique, [WireIssue]),
+    ],
 )
 def test_the_schema_stays_in_the_safe_subset(
     wire: type[BaseModel], inside: list[type[BaseModel]]
@@ -74,8 +85,10 @@ def test_the_schema_stays_in_the_safe_subset(
     [
         (WireIR, WriteIR),
         (WireIR, RefineIR),
-        (StructuredWireIR, IR_FORMS["structured"].signature(WriteIR)),
-        (StructuredWireIR, IR_FORMS["structured"].signature(RefineIR)),
+        (StructuredWireIR, ir_form("structured").signature(WriteIR)),
+        (StructuredWireIR, ir_form("structured").signature(RefineIR)),
+        (ChecksWireIR, ir_form("checks").signature(WriteIR)),
+        (ChecksWireIR, ir_form("checks").signature(RefineIR)),
         (WireCritique, CritiqueIR),
     ],
 )
@@ -212,6 +225,14 @@ def test_more_than_the_wire_carries_is_cut_to_what_the_schema_allows() -> None:
     for name, prop in wire_schema(StructuredWireIR)["properties"].items():
         if "maxItems" in prop:
             assert len(getattr(wire, name)) == prop["maxItems"]
+
+
+@pytest.mark.parametrize("wire", [WireIR, StructuredWireIR, ChecksWireIR])
+def test_a_limit_changes_one_number_of_the_schema(wire: type[BaseModel]) -> None:
+    before, after = wire_schema(wire), wire_schema(with_most(wire, "assertions", 3))
+    assert after["properties"]["assertions"].pop("maxItems") == 3
+    assert before["properties"]["assertions"].pop("maxItems") == 5
+    assert after == before
 
 
 @pytest.mark.parametrize(

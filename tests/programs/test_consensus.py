@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -113,6 +114,29 @@ def test_assertions_of_all_irs_weigh(
 ) -> None:
     setting = draw(sandbox, len(parts))
     assert RULE.choose(attempts(setting, *parts), setting).index == index
+
+
+@pytest.mark.parametrize(("most", "settled"), [(3, True), (5, False), (8, False)])
+def test_drawing_ends_by_how_many_assertions_an_ir_may_have(
+    sandbox: Sandbox, most: int, settled: bool
+) -> None:
+    # 2 × (1 + 3) now, against 1 × (1 + 3 + most) of a behaviour that may still come.
+    setting = replace(draw(sandbox, 3), assertions=most)
+    written = ir("f(1) == 2", "f(2) == 4", "f(3) == 6")
+    drawn = attempts(setting, (DOUBLE, written), (SUM, written))
+    assert RULE.enough(drawn, setting) == settled
+
+
+@pytest.mark.parametrize(("most", "index"), [(3, 0), (5, 1), (8, 1)])
+def test_an_ir_has_as_many_votes_as_it_may_have_assertions(
+    sandbox: Sandbox, most: int, index: int
+) -> None:
+    # 5 × 1 against 1 × (1 + 3) or 1 × (1 + 5).
+    setting = replace(draw(sandbox, 6), assertions=most)
+    voting = ir(*(f"f({n}) == {2 * n}" for n in range(3, 8)))
+    parts = [*[(SAME, ir())] * 5, (DOUBLE, voting)]
+    chosen = RULE.choose(attempts(setting, *parts), setting)
+    assert chosen.code == [SAME, DOUBLE][index]
 
 
 def test_a_visible_case_outweighs_everything(sandbox: Sandbox) -> None:

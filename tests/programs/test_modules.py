@@ -17,6 +17,7 @@ from lift_sys.ir.render import render
 from lift_sys.ir.schema import WireCritique, WireIR, from_wire, wire_schema
 from programs.cleaning import without_examples
 from programs.critique import Critique, Issue
+from programs.forms import ir_form
 from programs.modules import (
     CodeGenerator,
     Critic,
@@ -167,6 +168,19 @@ def test_a_truncated_answer_is_a_failed_attempt_that_says_so(name: str) -> None:
 def test_an_unusable_answer_is_a_failed_attempt(name: str, answer: str, says: str) -> None:
     with pytest.raises(StageFailed, match=says):
         ask(name, ScriptedEngine([answer]))
+
+
+@pytest.mark.parametrize(
+    ("signature", "says"),
+    [
+        ("double(" + ", ".join(f"p{i}" for i in range(9)) + ")", "parameters: .* at most 8 items"),
+        ("double(the number: int)", "parameter without a name: 'the number: int'"),
+    ],
+)
+def test_a_compact_signature_that_is_none_is_a_failed_attempt(signature: str, says: str) -> None:
+    answer = json.dumps({"signature": signature, "steps": [], "checks": []})
+    with pytest.raises(StageFailed, match=f"^ir_not_parsed: .* is not an IR .*{says}"):
+        ask("ir", ScriptedEngine([answer]), form=ir_form("basic", "compact"))
 
 
 @pytest.mark.parametrize("name", CALLS)

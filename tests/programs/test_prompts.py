@@ -58,6 +58,9 @@ STRUCTURED = {
 }
 ISSUE = {"category": "return_path", "description": "nothing of strings", "fix": "add a step"}
 CRITIQUE = {"issues": [ISSUE], "overall_quality": 3}
+STEPS = [
+    {"step": "if bool, return 'other'", "how": "", "returns": ["'other'"], "order": "first"},
+]
 DEMO_TASK = Task(
     id="size", spec="Return 'big' above 9, else 'small'.", entry_point="size", split="train",
     category="control_flow", source="test", hidden=(Case(args="(1,)", expected="'small'"),),
@@ -85,6 +88,15 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any]]] = {
     "analysed": ("chain_of_thought", {"code_sees": "spec_and_ir"}),
     "refined": ("single", {"refine_iterations": 1, "code_sees": "spec"}),
 }
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    f"{detail} {wire}": (
+        "single",
+        {"ir_detail": detail, "ir_wire": wire, "refine_iterations": 1, "code_sees": "spec"},
+    )
+    for detail in ("basic", "structured", "checks")
+    for wire in ("json", "compact")
+    if (detail, wire) != ("basic", "json")  # these are the defaults
+}
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +112,21 @@ def answer(request: Request) -> str:
         return f"```python\n{CODE}\n```"
     if "overall_quality" in str(form):
         return json.dumps(CRITIQUE)
-    return json.dumps(STRUCTURED if "order_constraint" in str(form) else IR)
+    keys = form["schema"]["properties"]
+    compact = {
+        "signature": "kind(value) -> str",
+        "steps": STEPS if "order" in str(keys) else IR["effects"],
+        "checks": IR["assertions"],
+    }
+    known = (STRUCTURED if "order" in str(keys) else IR) | compact
+    return json.dumps({key: known[key] for key in keys})
 
 
 def prompts_of(
     name: str, sandbox: Sandbox, *, demos: bool, spec: str = SPEC, **more: Any
 ) -> list[dict[str, Any]]:
     """Return every request of one run of a program, with more hypers than its own."""
-    preset, hypers = PROGRAMS[name]
+    preset, hypers = (PROGRAMS | FORMS)[name]
     program = make_program(preset, sandbox)
     set_hypers(program, {**hypers, **more})
     if demos:
@@ -123,7 +142,7 @@ def prompts_of(
 def test_prompts_are_what_they_were(sandbox: Sandbox) -> None:
     sent = {
         f"{name}, {'with' if demos else 'without'} demos": prompts_of(name, sandbox, demos=demos)
-        for name in PROGRAMS
+        for name in (*PROGRAMS, *FORMS)
         for demos in (False, True)
     }
 
@@ -212,3 +231,29 @@ def test_structure_and_quirks_go_together(sandbox: Sandbox) -> None:
 
     write["messages"][0]["content"] = write["messages"][0]["content"].replace(ALL, "")
     assert write == plain
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_demo_in_the_form_in_force_is_what_the_schema_asks_for(
+    sandbox: Sandbox, name: str
+) -> None:
+    write = prompts_of(name, sandbox, demos=True)[0]
+    schema = write["response_format"]["json_schema"]["schema"]
+    shown = json.loads(write["messages"][2]["content"])
+    assert list(shown) == list(schema["properties"])
+    compact = "compact" in name
+    assert ("\n" in write["messages"][2]["content"]) is False
+    assert (shown.get("signature") == "size(n: int) -> str") == compact
+    assert shown["checks" if compact else "assertions"] == ["size(9) == 'small'"]
+
+
+def test_the_number_of_assertions_changes_the_words_and_the_limit_alone(sandbox: Sandbox) -> None:
+    for name in ("refined", *FORMS):
+        usual = json.dumps(prompts_of(name, sandbox, demos=True))
+        fewer = json.dumps(prompts_of(name, sandbox, demos=True, assertions=3))
+        assert fewer != usual
+        words = usual.replace("three to five calls", "three calls")
+        for key in ("assertions", "checks"):
+            limit = f'"{key}": {{"items": {{"type": "string"}}, "maxItems": %d'
+            words = words.replace(limit % 5, limit % 3)
+        assert fewer == words
