@@ -19,6 +19,7 @@ from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw, Remembering
+from programs.belief import reliability_of
 from programs.forms import IR_FORMS, NO_REMINDER, remind
 from programs.hypers import Hyper
 from programs.modules import (
@@ -70,6 +71,9 @@ class SpecToCode(dspy.Module):
         extract_assertions: Whether what the spec's text states is extracted: examples and
             properties become stated assertions, the rest hints for the IR stage.
         select: The rule that chooses among candidates (``programs.select``).
+        weights: What a derived assertion counts where ``select`` is ``assertions``: the same each,
+            or ``calibrated``: as much as those of its model and kind were worth on train
+            (``programs.belief``).
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -89,6 +93,7 @@ class SpecToCode(dspy.Module):
         self.code_sees = Hyper("code_sees", "ir", "spec_and_ir", "spec")
         self.extract_assertions = Hyper("extract_assertions", "off", "on")
         self.select = Hyper("select", *RULES)
+        self.weights = Hyper("weights", "equal", "calibrated")
 
     def forward(
         self,
@@ -96,6 +101,7 @@ class SpecToCode(dspy.Module):
         entry_point: str | None = None,
         visible: Sequence[Case] = (),
         rollout: int = 0,
+        ir: SpecIR | None = None,
     ) -> dspy.Prediction:
         """Write the function.
 
@@ -104,6 +110,7 @@ class SpecToCode(dspy.Module):
             entry_point: Name of the function; made from the spec where it is missing.
             visible: Cases the program may see and run.
             rollout: Another number draws other samples of the same program.
+            ir: Stands in for what the IR stages would write; they are not asked.
 
         Returns:
             A prediction with ``code`` (str or None), ``ir`` (SpecIR or None), ``entry_point``,
@@ -123,7 +130,7 @@ class SpecToCode(dspy.Module):
         attempts: list[Attempt] = []
         traces: list[Trace] = []
         for index in range(draw.n):
-            attempt, trace = self._draw(view, index, rollout, write=rule.needs_code)
+            attempt, trace = self._draw(view, index, rollout, ir, write=rule.needs_code)
             attempts.append(attempt)
             traces.append(trace)
             if rule.enough(attempts, draw) or self.temperature.value == 0:
@@ -144,14 +151,15 @@ class SpecToCode(dspy.Module):
         )
 
     def _draw(
-        self, view: TaskView, index: int, rollout: int, *, write: bool
+        self, view: TaskView, index: int, rollout: int, ir: SpecIR | None, *, write: bool
     ) -> tuple[Attempt, Trace]:
-        """Make one candidate: its IR and, if asked, its code."""
+        """Make one candidate: its IR, unless it is given, and, if asked, its code."""
         trace: Trace = []
-        ir = None
         with dspy.context(trace=trace):
             try:
-                if self.ir_detail.value != "none":
+                if ir is not None:
+                    ir = with_stated(ir, view.visible, self._extract(view, ir.signature))
+                elif self.ir_detail.value != "none":
                     ir = self._write_ir(view, index, rollout)
                 attempt = Attempt(index=index, ir=ir)
                 if write:
@@ -213,7 +221,12 @@ class SpecToCode(dspy.Module):
         )
         extraction = self._extract(view, attempt.ir.signature if attempt.ir else None)
         stated = stated_cases(view.visible, extraction)
-        agreement = check_agreement(code, name, attempt.ir, stated, self.borrowed.sandbox)
+        reliability = None
+        if self.weights.value == "calibrated":
+            reliability = reliability_of(self.ir_generator.predict.lm or dspy.settings.lm)
+        agreement = check_agreement(
+            code, name, attempt.ir, stated, self.borrowed.sandbox, reliability
+        )
         return attempt.model_copy(update={"code": code, "agreement": agreement})
 
     def _extract(self, view: TaskView, signature: FunctionSignature | None) -> Extraction:

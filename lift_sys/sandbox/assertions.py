@@ -1,0 +1,103 @@
+"""Running an IR's assertions on code: which of them hold?
+
+Owns the execution of assertions. Expected values of examples are compared outside the sandbox,
+like those of cases; properties are evaluated inside, on the arguments of the examples. What
+follows from an assertion that does not hold is for others to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lift_sys.ir.lint import Finding, Kind, lint_ir
+from lift_sys.ir.models import Assertion, Provenance, SpecIR
+from lift_sys.sandbox.base import Call, Sandbox, Submission
+from lift_sys.sandbox.judge import judge
+from lift_sys.tasks import Case
+from lift_sys.verdict import Status
+
+MAX_PROPERTY_INPUTS = 12
+"""Argument tuples on which each property is tried."""
+
+
+class Held(NamedTuple):
+    """An assertion that could be executed.
+
+    Attributes:
+        provenance: Where it comes from.
+        predicate: Its text.
+        ok: Whether it held.
+        kind: An example or a property.
+    """
+
+    provenance: Provenance
+    predicate: str
+    ok: bool
+    kind: Kind
+
+
+def held_assertions(
+    code: str,
+    entry_point: str,
+    ir: SpecIR | None,
+    visible: Sequence[Case],
+    sandbox: Sandbox,
+) -> list[Held]:
+    """Run the visible cases and the IR's executable assertions on the code.
+
+    Raises:
+        SandboxError: The sandbox failed; the code was not judged.
+    """
+    known = {case.render(entry_point) for case in visible}
+    linted = [(a, f) for a, f in lint_ir(ir) if a.predicate not in known] if ir else []
+    examples = [(a, f) for a, f in linted if f.kind is Kind.EXAMPLE]
+    properties = [(a, f) for a, f in linted if f.kind is Kind.PROPERTY]
+    # An assertion says ``==``, under which 500 is 500.0; a visible case is exact.
+    written = [Case(args=f.args or "()", expected=f.expected, tolerance=0.0) for _, f in examples]
+    cases = [*visible, *written]
+    held: list[Held] = []
+    if cases:
+        verdict = judge(sandbox, code, entry_point, cases)
+        outcomes = [c.status is Status.PASSED for c in verdict.cases]
+        held += [
+            Held("stated", case.render(entry_point), ok, Kind.EXAMPLE)
+            for case, ok in zip(visible, outcomes, strict=False)
+        ]
+        held += [
+            Held(a.provenance, f.predicate, ok, Kind.EXAMPLE)
+            for (a, f), ok in zip(examples, outcomes[len(visible) :], strict=True)
+        ]
+    if properties and cases and ir:
+        names = tuple(p.name for p in ir.signature.parameters)
+        submission = _property_calls(code, entry_point, names, properties, cases)
+        held += _held_properties(submission, properties, sandbox)
+    return held
+
+
+def _property_calls(
+    code: str,
+    entry_point: str,
+    names: tuple[str, ...],
+    properties: Sequence[tuple[Assertion, Finding]],
+    cases: Sequence[Case],
+) -> Submission:
+    inputs = list(dict.fromkeys(c.args for c in cases))[:MAX_PROPERTY_INPUTS]
+    predicates = tuple(f.predicate for _, f in properties)
+    calls = tuple(Call(args=args, predicates=predicates) for args in inputs)
+    return Submission(code=code, entry_point=entry_point, calls=calls, parameters=names)
+
+
+def _held_properties(
+    submission: Submission, properties: Sequence[tuple[Assertion, Finding]], sandbox: Sandbox
+) -> list[Held]:
+    """Return each property that could be evaluated at least once, and whether it always held."""
+    outcomes = sandbox.execute(submission).outcomes
+    held: list[Held] = []
+    for i, (assertion, finding) in enumerate(properties):
+        truths = [o.predicates[i] for o in outcomes if len(o.predicates) > i]
+        known = [t for t in truths if t is not None]
+        if known:
+            ok = all(known)
+            held.append(Held(assertion.provenance, finding.predicate, ok, Kind.PROPERTY))
+    return held
