@@ -44,13 +44,12 @@ def held_assertions(
     visible: Sequence[Case],
     sandbox: Sandbox,
 ) -> list[Held]:
-    """Run the visible cases and the IR's executable assertions on the code.
+    """Run the visible cases and the IR's executable assertions on the code, each once.
 
     Raises:
         SandboxError: The sandbox failed; the code was not judged.
     """
-    known = {case.render(entry_point) for case in visible}
-    linted = [(a, f) for a, f in lint_ir(ir) if a.predicate not in known] if ir else []
+    linted = _distinct(ir, {case.render(entry_point) for case in visible}) if ir else []
     examples = [(a, f) for a, f in linted if f.kind is Kind.EXAMPLE]
     properties = [(a, f) for a, f in linted if f.kind is Kind.PROPERTY]
     # An assertion says ``==``, under which 500 is 500.0; a visible case is exact.
@@ -73,6 +72,15 @@ def held_assertions(
         submission = _property_calls(code, entry_point, names, properties, cases)
         held += _held_properties(submission, properties, sandbox)
     return held
+
+
+def _distinct(ir: SpecIR, known: set[str]) -> list[tuple[Assertion, Finding]]:
+    """Return the assertions that say what neither the known texts nor an earlier one says."""
+    distinct: dict[str, tuple[Assertion, Finding]] = {}
+    for assertion, finding in lint_ir(ir):
+        if not {assertion.predicate, finding.predicate} & known:
+            distinct.setdefault(finding.predicate, (assertion, finding))
+    return list(distinct.values())
 
 
 def _property_calls(

@@ -20,7 +20,9 @@ def sandbox() -> Iterator[Sandbox]:
         yield made
 
 
-def test_each_tells_where_it_comes_from_what_it_is_and_whether_it_held(sandbox: Sandbox) -> None:
+def test_each_is_told_once_with_where_it_comes_from_what_it_is_and_whether_it_held(
+    sandbox: Sandbox,
+) -> None:
     ir = SpecIR(
         intent=Intent(summary="Doubles"),
         signature=FunctionSignature(
@@ -30,8 +32,10 @@ def test_each_tells_where_it_comes_from_what_it_is_and_whether_it_held(sandbox: 
             Assertion(predicate="double(1) == 2", provenance="stated"),
             Assertion(predicate="it doubles"),
             Assertion(predicate="result > x"),
+            Assertion(predicate="assert double(1) == 2"),
             Assertion(predicate="double(4) == 9"),
             Assertion(predicate="double(2) == 4", provenance="stated"),
+            Assertion(predicate="double(2)==4"),
         ),
     )
 
