@@ -11,6 +11,8 @@ unknown where the task lacks what it takes:
 
 The IR is at fault if it says something false, or if the gold IR in its place heals the task. The
 code is at fault if it breaks something true that it was told, or if the gold IR does not heal it.
+Where neither the IR's truth nor the run with the gold IR is known, nothing is: code that breaks a
+stated example may have been misled by an IR that asserts nothing of its own.
 
 | IR true | code obeys | gold heals | gold does not heal | not known |
 |---|---|---|---|---|
@@ -21,15 +23,16 @@ code is at fault if it breaks something true that it was told, or if the gold IR
 | yes | no | both | code wrong | code wrong |
 | yes | unknown | IR wrong | code wrong | unknown |
 | unknown | yes | IR wrong | code wrong | unknown |
-| unknown | no | both | code wrong | code wrong |
+| unknown | no | both | code wrong | unknown |
 | unknown | unknown | IR wrong | code wrong | unknown |
 
 One case is taken out of this table: the IR is false, the gold IR does not heal, and yet the code
 keeps every assertion of its own IR and of the gold IR, false ones included. Then two readings fit
 all that is explicit: *spec ambiguous*.
 
-What execution cannot see: an IR that is vague says nothing false. Where the gold IR heals, that is
-the IR's fault; without a gold IR it stays unknown. One greedy run with the gold IR is one draw.
+What execution cannot see: the words of an IR may be vague or wrong where its assertions are true.
+Where the gold IR heals, that is found out; without a gold IR, *code wrong* does not acquit the
+words. One greedy run with the gold IR is one draw.
 """
 
 from __future__ import annotations
@@ -108,6 +111,8 @@ def attribute(
 
 def decide(facts: Facts) -> Blame:
     """Return the decision of the table in this module's docstring."""
+    if facts.ir_true is None and facts.gold_heals is None:
+        return Blame.UNKNOWN
     ir_wrong = facts.ir_true is False or facts.gold_heals is True
     code_wrong = facts.code_obeys is False or facts.gold_heals is False
     if facts.ir_true is False and facts.gold_heals is False and facts.other_reading:
