@@ -28,8 +28,9 @@ class Entry(NamedTuple):
 
     @property
     def model(self) -> str:
-        """Id of the model that wrote the row's IR."""
-        return next((c.model for c in self.row.calls if c.stage == "ir"), self.row.calls[-1].model)
+        """Id of the model that wrote the row's IR, or its code where there is none."""
+        names = {call.stage: call.model for call in reversed(self.row.calls)}
+        return names.get("ir", self.row.calls[-1].model).rpartition("/")[2]
 
 
 def task_file(name: str) -> Path:

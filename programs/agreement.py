@@ -1,7 +1,7 @@
 """Do an IR and a piece of code agree?
 
 Owns what it means for a candidate that assertions held on it or did not: the counts, the rank that
-selection rules compare, and when an agreement is convincing.
+selection rules compare, and when an agreement convinces.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from lift_sys.sandbox.assertions import Held, held_assertions
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case
 from programs.belief import Reliability
-
-CONVINCING = 0.8
-"""Posterior from which no further candidate is drawn to find a better one."""
 
 
 class Agreement(Record):
@@ -44,14 +41,16 @@ class Agreement(Record):
         """Whether something could be checked and all of it held."""
         return not self.broken and self.stated_total + self.derived_total > 0
 
-    @property
-    def convincing(self) -> bool:
-        """Whether the candidate can be taken without drawing another.
+    def convinces(self, stop_at: float) -> bool:
+        """Tell whether the candidate can be taken without drawing another.
 
         With equal votes everything must hold. With a posterior it must be high enough, which it is
         not where a stated assertion is broken; derived ones cannot veto.
+
+        Args:
+            stop_at: A posterior that is high enough, in (0, 1].
         """
-        return self.holds if self.posterior is None else self.posterior >= CONVINCING
+        return self.holds if self.posterior is None else self.posterior >= stop_at
 
     @property
     def rank(self) -> tuple[bool, float]:

@@ -41,11 +41,13 @@ class Draw:
         view: The task, without hidden cases.
         n: Most candidates that will be drawn.
         sandbox: Where a rule may run candidates; it remembers, so asking again costs nothing.
+        stop_at: Posterior from which a candidate is taken without drawing another.
     """
 
     view: TaskView
     n: int
     sandbox: Sandbox
+    stop_at: float = 0.8
 
 
 class Remembering:

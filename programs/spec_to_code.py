@@ -74,6 +74,7 @@ class SpecToCode(dspy.Module):
         weights: What a derived assertion counts where ``select`` is ``assertions``: the same each,
             or ``calibrated``: as much as those of its model and kind were worth on train
             (``programs.belief``).
+        stop_at: With ``calibrated`` weights, the posterior from which no other candidate is drawn.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -94,6 +95,7 @@ class SpecToCode(dspy.Module):
         self.extract_assertions = Hyper("extract_assertions", "off", "on")
         self.select = Hyper("select", *RULES)
         self.weights = Hyper("weights", "equal", "calibrated")
+        self.stop_at = Hyper("stop_at", 0.8, 0.5, 0.6, 0.7, 0.9, 0.95)
 
     def forward(
         self,
@@ -126,7 +128,8 @@ class SpecToCode(dspy.Module):
             spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
         )
         rule = RULES[str(self.select.value)]
-        draw = Draw(view, int(self.n.value), Remembering(self.borrowed.sandbox))
+        sandbox = Remembering(self.borrowed.sandbox)
+        draw = Draw(view, int(self.n.value), sandbox, float(self.stop_at.value))
         attempts: list[Attempt] = []
         traces: list[Trace] = []
         for index in range(draw.n):

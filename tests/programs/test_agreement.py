@@ -14,7 +14,7 @@ from lift_sys.sandbox import Sandbox, create_sandbox
 from lift_sys.sandbox.assertions import MAX_PROPERTY_INPUTS
 from lift_sys.sandbox.base import Execution, Limits, Submission
 from lift_sys.tasks import Case
-from programs.agreement import CONVINCING, Agreement, check_agreement
+from programs.agreement import Agreement, check_agreement
 from programs.belief import Codes, Reliability, Votes
 
 GOOD = "def double(x):\n    return 2 * x"
@@ -111,9 +111,9 @@ def test_a_wrong_derived_assertion_cannot_veto_right_code(sandbox: Sandbox) -> N
     weighed = check_agreement(GOOD, "double", wrong, VISIBLE, sandbox, RELIABLE)
 
     odds = 9 * 39 / 60
-    assert (equal.posterior, equal.convincing) == (None, False)
+    assert (equal.posterior, equal.convinces(0.8)) == (None, False)
     assert weighed.posterior == pytest.approx(odds / (odds + 1))
-    assert weighed.convincing
+    assert weighed.convinces(0.8)
     assert weighed.rank == (True, weighed.posterior)
 
 
@@ -123,14 +123,14 @@ def test_a_broken_stated_assertion_is_never_outvoted(sandbox: Sandbox) -> None:
         TWO, "double", right, (Case(args="(3,)", expected="6"),), sandbox, RELIABLE
     )
 
-    assert (found.derived_held, found.posterior, found.convincing) == (28, 0.0, False)
+    assert (found.derived_held, found.posterior, found.convinces(0.5)) == (28, 0.0, False)
     assert found.rank < check_agreement(GOOD, "double", None, (), sandbox, RELIABLE).rank
 
 
-def test_what_is_convincing_depends_on_the_weights() -> None:
-    assert Agreement(stated_total=1, stated_held=1).convincing
-    assert not Agreement(stated_total=1, stated_held=1, posterior=CONVINCING - 0.01).convincing
-    assert Agreement(derived_total=1, broken=("f(1) == 2",), posterior=CONVINCING).convincing
+def test_what_convinces_depends_on_the_weights() -> None:
+    assert Agreement(stated_total=1, stated_held=1).convinces(0.8)
+    assert not Agreement(stated_total=1, stated_held=1, posterior=0.79).convinces(0.8)
+    assert Agreement(derived_total=1, broken=("f(1) == 2",), posterior=0.8).convinces(0.8)
 
 
 class Recorder:

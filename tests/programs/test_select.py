@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,6 +127,12 @@ def test_which_one_is_taken(rule: str, drawn: list[Attempt], index: int) -> None
 )
 def test_when_drawing_ends(rule: str, drawn: list[Attempt], enough: bool) -> None:
     assert RULES[rule].enough(drawn, DRAW) is enough
+
+
+def test_how_sure_is_sure_enough_is_for_the_draw_to_say() -> None:
+    sure = RULES["assertions"].enough
+    assert sure(attempts(UNLIKELY), replace(DRAW, stop_at=0.6))
+    assert not sure(attempts(LIKELY), replace(DRAW, stop_at=0.95))
 
 
 def test_only_quality_chooses_before_code_is_written() -> None:
