@@ -21,7 +21,7 @@ from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.sandbox import Sandbox, create_sandbox
 from lift_sys.tasks import Task
 from metrics.execution import score_code
-from optimizers.evaluate import Evaluator
+from optimizers.evaluate import Evaluator, Rows
 from programs.belief import Measured
 from programs.presets import make_program
 
@@ -66,6 +66,11 @@ def sandbox() -> Iterator[Sandbox]:
         yield made
 
 
+def make_evaluator(engine: ReplayEngine, sandbox: Sandbox, rows: Rows) -> Evaluator:
+    lm = dspy.LM(f"local/{MODEL}", engine=engine, cache=False, num_retries=0)
+    return Evaluator(lambda: lm, "identity", lambda t, c, f: score_code(t, c, f, sandbox), rows)
+
+
 @pytest.fixture(scope="module")
 def run(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run directory with the rows and calls of two presets, and its task file."""
@@ -77,10 +82,7 @@ def run(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows, calls = directory.rows(), directory.calls()
     for preset in ("single", "adaptive"):
         engine = ReplayEngine(ScriptedEngine(answer_in_turn()), catalogue.get(MODEL).sha256, calls)
-        lm = dspy.LM(f"local/{MODEL}", engine=engine, cache=False, num_retries=0)
-        evaluator = Evaluator(
-            lambda lm=lm: lm, "identity", lambda t, c, f: score_code(t, c, f, sandbox), rows
-        )
+        evaluator = make_evaluator(engine, sandbox, rows)
         list(evaluator.run(make_program(preset, sandbox), tasks, preset))
     with (path / "rows.jsonl").open("a") as file:
         file.write('{"cut off')
