@@ -1,41 +1,19 @@
-"""Do an IR and a piece of code agree? Decided by running the IR's assertions on the code.
+"""Do an IR and a piece of code agree?
 
-Owns the execution of assertions. Expected values of examples are compared outside the sandbox,
-like those of cases; properties are evaluated inside, on the arguments of the examples.
+Owns what it means for a candidate that assertions held on it or did not: the counts, the rank that
+selection rules compare, and when an agreement convinces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from lift_sys.ir.lint import Finding, Kind, lint_ir
-from lift_sys.ir.models import Assertion, SpecIR
+from lift_sys.ir.models import SpecIR
 from lift_sys.record import Record
-from lift_sys.sandbox import judge
-from lift_sys.sandbox.base import Call, CallOutcome, Sandbox, Submission
-from lift_sys.sandbox.codec import shorten
+from lift_sys.sandbox.assertions import Held, held_assertions
+from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case
-from lift_sys.verdict import Status
-
-MAX_PROPERTY_INPUTS = 12
-"""Argument tuples on which each property is tried."""
-
-
-class Held(NamedTuple):
-    """An assertion that could be executed.
-
-    Attributes:
-        provenance: Where it comes from.
-        predicate: Its text.
-        ok: Whether it held.
-        found: What the code did instead, e.g. ``expected 3, got 4``; empty where it held.
-    """
-
-    provenance: str
-    predicate: str
-    ok: bool
-    found: str = ""
+from programs.belief import Reliability
 
 
 class Agreement(Record):
@@ -47,6 +25,8 @@ class Agreement(Record):
         derived_total: Assertions that a model wrote and that could be executed.
         derived_held: Those of them that held.
         broken: The predicates that did not hold.
+        posterior: Calibrated chance that the code is right, in [0, 1]; ``None`` where every derived
+            assertion has an equal vote.
     """
 
     stated_total: int = 0
@@ -54,17 +34,30 @@ class Agreement(Record):
     derived_total: int = 0
     derived_held: int = 0
     broken: tuple[str, ...] = ()
+    posterior: float | None = None
 
     @property
     def holds(self) -> bool:
         """Whether something could be checked and all of it held."""
         return not self.broken and self.stated_total + self.derived_total > 0
 
+    def convinces(self, stop_at: float) -> bool:
+        """Tell whether the candidate can be taken without drawing another.
+
+        With equal votes everything must hold. With a posterior it must be high enough, which it is
+        not where a stated assertion is broken; derived ones cannot veto.
+
+        Args:
+            stop_at: A posterior that is high enough, in (0, 1].
+        """
+        return self.holds if self.posterior is None else self.posterior >= stop_at
+
     @property
     def rank(self) -> tuple[bool, float]:
         """Sort key: stated assertions are hard constraints, derived ones are votes."""
-        derived = self.derived_held / self.derived_total if self.derived_total else 0.0
-        return self.stated_held == self.stated_total, derived
+        share = self.derived_held / self.derived_total if self.derived_total else 0.0
+        votes = share if self.posterior is None else self.posterior
+        return self.stated_held == self.stated_total, votes
 
 
 def check_agreement(
@@ -73,88 +66,27 @@ def check_agreement(
     ir: SpecIR | None,
     visible: Sequence[Case],
     sandbox: Sandbox,
+    reliability: Reliability | None = None,
 ) -> Agreement:
     """Count which of the visible cases and the IR's executable assertions hold on the code.
 
-    Raises:
-        SandboxError: The sandbox failed; the code was not judged.
-    """
-    return tally(held_assertions(code, entry_point, ir, visible, sandbox))
-
-
-def held_assertions(
-    code: str,
-    entry_point: str,
-    ir: SpecIR | None,
-    visible: Sequence[Case],
-    sandbox: Sandbox,
-) -> list[Held]:
-    """Run the visible cases and the IR's executable assertions on the code.
+    Args:
+        code: The candidate.
+        entry_point: Name of its function.
+        ir: Its IR.
+        visible: Cases that the spec states.
+        sandbox: Where the code runs.
+        reliability: Of the model that wrote the IR, for a posterior; ``None`` for equal votes.
 
     Raises:
         SandboxError: The sandbox failed; the code was not judged.
     """
-    known = {case.render(entry_point) for case in visible}
-    linted = [(a, f) for a, f in lint_ir(ir) if a.predicate not in known] if ir else []
-    examples = [(a, f) for a, f in linted if f.kind is Kind.EXAMPLE]
-    properties = [(a, f) for a, f in linted if f.kind is Kind.PROPERTY]
-    # An assertion says ``==``, under which 500 is 500.0; a visible case is exact.
-    written = [Case(args=f.args or "()", expected=f.expected, tolerance=0.0) for _, f in examples]
-    cases = [*visible, *written]
-    held: list[Held] = []
-    if cases:
-        verdict = judge(sandbox, code, entry_point, cases)
-        outcomes = [(c.status is Status.PASSED, c.message) for c in verdict.cases]
-        held += [
-            Held("stated", case.render(entry_point), *outcome)
-            for case, outcome in zip(visible, outcomes, strict=False)
-        ]
-        held += [
-            Held(a.provenance, f.predicate, *outcome)
-            for (a, f), outcome in zip(examples, outcomes[len(visible) :], strict=True)
-        ]
-    if properties and cases and ir:
-        names = tuple(p.name for p in ir.signature.parameters)
-        submission = _property_calls(code, entry_point, names, properties, cases)
-        held += _held_properties(submission, properties, sandbox)
-    return held
+    held = held_assertions(code, entry_point, ir, visible, sandbox)
+    return tally(held, reliability)
 
 
-def _property_calls(
-    code: str,
-    entry_point: str,
-    names: tuple[str, ...],
-    properties: Sequence[tuple[Assertion, Finding]],
-    cases: Sequence[Case],
-) -> Submission:
-    inputs = list(dict.fromkeys(c.args for c in cases))[:MAX_PROPERTY_INPUTS]
-    predicates = tuple(f.predicate for _, f in properties)
-    calls = tuple(Call(args=args, predicates=predicates) for args in inputs)
-    return Submission(code=code, entry_point=entry_point, calls=calls, parameters=names)
-
-
-def _held_properties(
-    submission: Submission, properties: Sequence[tuple[Assertion, Finding]], sandbox: Sandbox
-) -> list[Held]:
-    """Return each property that could be evaluated at least once, and whether it always held."""
-    calls = zip(submission.calls, sandbox.execute(submission).outcomes, strict=True)
-    evaluated = [(call, outcome) for call, outcome in calls if outcome.predicates]
-    held: list[Held] = []
-    for i, (assertion, finding) in enumerate(properties):
-        known = [(c, o) for c, o in evaluated if o.predicates[i] is not None]
-        if known:
-            found = next((_falsified(c, o) for c, o in known if not o.predicates[i]), "")
-            held.append(Held(assertion.provenance, finding.predicate, not found, found))
-    return held
-
-
-def _falsified(call: Call, outcome: CallOutcome) -> str:
-    got = shorten(outcome.value) if outcome.status is Status.PASSED else outcome.message
-    return f"false of the arguments {call.args}, got {got}"
-
-
-def tally(held: Sequence[Held]) -> Agreement:
-    """Count what held."""
+def tally(held: Sequence[Held], reliability: Reliability | None) -> Agreement:
+    """Count what held, and weigh it where it is known how much that says."""
     stated = [h.ok for h in held if h.provenance == "stated"]
     derived = [h.ok for h in held if h.provenance != "stated"]
     return Agreement(
@@ -163,4 +95,5 @@ def tally(held: Sequence[Held]) -> Agreement:
         derived_total=len(derived),
         derived_held=sum(derived),
         broken=tuple(h.predicate for h in held if not h.ok),
+        posterior=reliability.posterior(held) if reliability else None,
     )

@@ -67,12 +67,14 @@ class Draw:
         n: Most candidates that will be drawn.
         sandbox: Where a rule may run candidates; it remembers, so asking again costs nothing.
         assertions: Most that an IR stage may write.
+        stop_at: Posterior from which a candidate is taken without drawing another.
     """
 
     view: TaskView
     n: int
     sandbox: Sandbox
     assertions: int = MAX_ASSERTIONS
+    stop_at: float = 0.8
 
 
 class Remembering:

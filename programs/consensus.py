@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 from lift_sys.ir.lint import Kind, lint_ir
 from lift_sys.ir.models import SpecIR
+from lift_sys.sandbox.assertions import held_assertions
 from lift_sys.sandbox.base import Call, CallOutcome, Execution, Submission
 from lift_sys.sandbox.compare import canonical
 from lift_sys.verdict import Status
-from programs.agreement import Agreement, held_assertions
+from programs.agreement import Agreement
 from programs.attempts import Attempt, Draw, usable
 from programs.probes import probe_inputs
 

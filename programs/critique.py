@@ -15,9 +15,9 @@ from lift_sys.ir.lint import Finding, Kind, lint_ir
 from lift_sys.ir.models import SpecIR
 from lift_sys.literals import parse_literal
 from lift_sys.record import Record
+from lift_sys.sandbox.assertions import Held
 from lift_sys.sandbox.compare import equal
 from lift_sys.tasks import Case
-from programs.agreement import Held
 
 MAX_ISSUES = 5
 """Most issues that execution names at a time; more only cost tokens."""

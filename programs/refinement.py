@@ -15,10 +15,11 @@ import dspy
 
 from lift_sys.ir.models import SpecIR
 from lift_sys.knowledge.constraints import Extraction
+from lift_sys.sandbox.assertions import held_assertions
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import TaskView
-from programs.agreement import held_assertions
 from programs.attempts import Attempt
+from programs.belief import Reliability
 from programs.critique import BLAME, Issue, facts_of, issues_of
 from programs.forms import IRForm
 from programs.modules import Critic, Refiner, Repairer
@@ -90,6 +91,7 @@ class Refinement:
         shows_ir: Whether the code stage reads the IR; code that does not is kept when its IR is
             rewritten.
         sandbox: Where code is executed.
+        reliability: Of the assertions that a model derived; ``None`` for equal votes.
     """
 
     plan: Plan
@@ -99,6 +101,7 @@ class Refinement:
     extract: Callable[[SpecIR | None], Extraction]
     shows_ir: bool
     sandbox: Sandbox
+    reliability: Reliability | None
 
     def refine_ir(self, attempt: Attempt, ir: SpecIR) -> Attempt:
         """Let a model criticise the IR and rewrite it until the critic is content.
@@ -220,7 +223,7 @@ class Refinement:
         stated = stated_cases(self.view.visible, self.extract(ir))
         held = held_assertions(code, str(self.view.entry_point), ir, stated, self.sandbox)
         facts = facts_of(ir, stated, held, shown=self.shows_ir)
-        return Version(ir, code, facts, ir_steps, code_steps)
+        return Version(ir, code, facts, ir_steps, code_steps, self.reliability)
 
 
 @contextmanager

@@ -76,8 +76,9 @@ def _rank(attempt: Attempt) -> tuple[float, ...]:
     return tuple(float(x) for x in (attempt.agreement or Agreement()).rank)
 
 
-def _holds(attempt: Attempt) -> bool:
-    return attempt.agreement is not None and attempt.agreement.holds
+def _convinces(attempts: Sequence[Attempt], draw: Draw) -> bool:
+    latest = attempts[-1].agreement
+    return latest is not None and latest.convinces(draw.stop_at)
 
 
 RULES: dict[str, Rule] = {
@@ -90,7 +91,7 @@ RULES: dict[str, Rule] = {
     "assertions": Rule(
         needs_code=True,
         scores=_each(_rank),
-        enough=lambda attempts, _: _holds(attempts[-1]),
+        enough=_convinces,
     ),
     "agreement": Rule(needs_code=True, scores=agreement_scores, enough=agreement_is_settled),
 }

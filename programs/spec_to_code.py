@@ -19,6 +19,7 @@ from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.attempts import Attempt, Draw, Remembering
+from programs.belief import Reliability, reliability_of
 from programs.critique import BLAME
 from programs.forms import NO_REMINDER, IRForm, ir_form, remind
 from programs.hypers import Hyper
@@ -34,7 +35,7 @@ from programs.naming import function_name
 from programs.refinement import Plan, Refinement, Writers
 from programs.select import RULES
 from programs.stages import Sampling, StageFailed
-from programs.stated import with_hints
+from programs.stated import with_hints, with_stated
 from programs.versions import Trace
 
 MAX_SPEC_CHARS = 16_000
@@ -76,6 +77,10 @@ class SpecToCode(dspy.Module):
         extract_assertions: Whether what the spec's text states is extracted: examples and
             properties become stated assertions, the rest hints for the IR stage.
         select: The rule that chooses among candidates (``programs.select``).
+        weights: What a derived assertion counts where ``select`` is ``assertions``: the same each,
+            or ``calibrated``: as much as those of its model and kind were worth on train
+            (``programs.belief``).
+        stop_at: With ``calibrated`` weights, the posterior from which no other candidate is drawn.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -100,6 +105,8 @@ class SpecToCode(dspy.Module):
         self.code_sees = Hyper("code_sees", "ir", "spec_and_ir", "spec")
         self.extract_assertions = Hyper("extract_assertions", "off", "on")
         self.select = Hyper("select", *RULES)
+        self.weights = Hyper("weights", "equal", "calibrated")
+        self.stop_at = Hyper("stop_at", 0.8, 0.5, 0.6, 0.7, 0.9, 0.95)
 
     def forward(
         self,
@@ -107,6 +114,7 @@ class SpecToCode(dspy.Module):
         entry_point: str | None = None,
         visible: Sequence[Case] = (),
         rollout: int = 0,
+        ir: SpecIR | None = None,
     ) -> dspy.Prediction:
         """Write the function.
 
@@ -115,6 +123,7 @@ class SpecToCode(dspy.Module):
             entry_point: Name of the function; made from the spec where it is missing.
             visible: Cases the program may see and run.
             rollout: Another number draws other samples of the same program.
+            ir: Stands in for what the IR stages would write; they are not asked.
 
         Returns:
             A prediction with ``code`` (str or None), ``ir`` (SpecIR or None), ``entry_point``,
@@ -131,11 +140,17 @@ class SpecToCode(dspy.Module):
         )
         rule = RULES[str(self.select.value)]
         sandbox = Remembering(self.borrowed.sandbox)
-        draw = Draw(view, int(self.n.value), sandbox, int(self.assertions.value))
+        draw = Draw(
+            view,
+            n=int(self.n.value),
+            sandbox=sandbox,
+            assertions=int(self.assertions.value),
+            stop_at=float(self.stop_at.value),
+        )
         attempts: list[Attempt] = []
         traces: list[Trace] = []
         for index in range(draw.n):
-            attempt, trace = self._draw(view, index, rollout, write=rule.needs_code)
+            attempt, trace = self._draw(view, index, rollout, ir, write=rule.needs_code)
             attempts.append(attempt)
             traces.append(trace)
             if rule.enough(attempts, draw) or self.temperature.value == 0:
@@ -155,14 +170,17 @@ class SpecToCode(dspy.Module):
         )
 
     def _draw(
-        self, view: TaskView, index: int, rollout: int, *, write: bool
+        self, view: TaskView, index: int, rollout: int, ir: SpecIR | None, *, write: bool
     ) -> tuple[Attempt, Trace]:
-        """Make one candidate: its IR and, if asked, its code."""
+        """Make one candidate: its IR, unless it is given, and, if asked, its code."""
         trace: Trace = []
         attempt = Attempt(index=index)
         with dspy.context(trace=trace):
             try:
-                if self.ir_detail.value != "none":
+                if ir is not None:
+                    stated = with_stated(ir, view.visible, self._extract(view, ir.signature))
+                    attempt = attempt.model_copy(update={"ir": stated})
+                elif self.ir_detail.value != "none":
                     attempt = self._write_ir(attempt, view, rollout)
                 if write:
                     attempt = self._refinement(view, index, rollout).write_code(attempt)
@@ -225,7 +243,14 @@ class SpecToCode(dspy.Module):
             extract=lambda ir: self._extract(view, ir.signature if ir else None),
             shows_ir=self.code_sees.value != "spec",
             sandbox=self.borrowed.sandbox,
+            reliability=self._reliability(),
         )
+
+    def _reliability(self) -> Reliability | None:
+        """Return what assertions of the IR stage's model are worth, where they are weighed."""
+        if self.weights.value == "equal":
+            return None
+        return reliability_of(self.ir_generator.predict.lm or dspy.settings.lm)
 
     def _write_code(self, view: TaskView, ir: SpecIR | None, sampling: Sampling) -> str:
         sees = "spec" if ir is None else self.code_sees.value

@@ -12,6 +12,7 @@ from typing import Any
 from lift_sys.ir.models import SpecIR
 from programs.agreement import Agreement, tally
 from programs.attempts import Iteration
+from programs.belief import Reliability
 from programs.critique import Facts, Issue, Part
 
 Trace = list[Any]
@@ -58,6 +59,7 @@ class Version:
         facts: What execution showed.
         ir_steps: The trace that led to the IR.
         code_steps: The trace that led from there to the code.
+        reliability: Of the assertions that a model derived; ``None`` for equal votes.
         issues: What was then to be repaired.
         blamed: Which part was given to a stage to repair.
     """
@@ -67,13 +69,14 @@ class Version:
     facts: Facts
     ir_steps: Trace
     code_steps: Trace
+    reliability: Reliability | None = None
     issues: tuple[Issue, ...] = ()
     blamed: Part | None = None
 
     @property
     def agreement(self) -> Agreement:
         """How IR and code agree."""
-        return tally(self.facts.held)
+        return tally(self.facts.held, self.reliability)
 
     @property
     def kept(self) -> Iteration:

@@ -184,6 +184,39 @@ def compare(
 
 
 @app.command()
+def blame(
+    artifact: Annotated[
+        Path | None, typer.Argument(help="A compiled program; or name a --preset.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="A strategy that makes an IR.")] = None,
+    data: Annotated[str, typer.Option(help="Train, dev, or a task file.")] = "train",
+    limit: Annotated[int | None, typer.Option(min=1, help="Most tasks.")] = None,
+    model: Model = "qwen2.5-coder-0.5b",
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    runs: Runs = Path("runs"),
+    unsafe: Unsafe = False,
+) -> None:
+    """Tell whose fault a program's failures are: the IR's, the code's, both, or the spec's.
+
+    Failed tasks that have a gold IR run once more, with it in place of the IR stage.
+    """
+    from rich.console import Console
+
+    from lift_sys.app import jobs
+    from lift_sys.app.blame import blame, markdown, refuse_pointless
+    from lift_sys.app.progress import counting
+
+    with closing(_sandbox(unsafe)) as sandbox:
+        chosen = jobs.choose_program(artifact, preset, model, sandbox)
+        tasks = jobs.load_set(data, limit, open_test=True)  # refused below, in its own words
+        refuse_pointless(chosen, tasks)
+        _prepare_model(chosen.model)
+        with counting(Console(stderr=True), len(tasks.tasks)) as on_row:
+            report = blame(chosen, tasks, sandbox, runs, on_row)
+    sys.stdout.write(report.model_dump_json() + "\n" if as_json else markdown(report))
+
+
+@app.command()
 def show(artifact: Annotated[Path, typer.Argument(help="A compiled program.")]) -> None:
     """Print an artifact's prompts, demos and hypers in plain text."""
     from lift_sys.app.export import load_artifact

@@ -83,9 +83,8 @@ def source_digest() -> str:
     root = Path(lift_sys.__file__).parent.parent
     inner = ("ir", "knowledge", "inference", "sandbox")
     parts = ("programs", "metrics", *(f"lift_sys/{name}" for name in inner))
-    files = sorted(
-        p for part in parts for kind in ("*.py", "*.toml") for p in (root / part).rglob(kind)
-    )
+    kinds = ("*.py", "*.toml", "*.json")
+    files = sorted(p for part in parts for kind in kinds for p in (root / part).rglob(kind))
     whole = hashlib.sha256()
     for path in files:
         whole.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())

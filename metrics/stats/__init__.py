@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metrics.stats.bootstrap import BootstrapComparison, compare_rollouts
+from metrics.stats.calibration import Bin, Calibration
 from metrics.stats.paired import Comparison, compare, correct, holm
 from metrics.stats.power import POWER, minimum_detectable, power, tasks_needed
 from metrics.stats.rates import ALPHA, Difference, Rate, pass_at_k, pass_hat_k
@@ -10,7 +11,9 @@ from metrics.stats.rates import ALPHA, Difference, Rate, pass_at_k, pass_hat_k
 __all__ = [
     "ALPHA",
     "POWER",
+    "Bin",
     "BootstrapComparison",
+    "Calibration",
     "Comparison",
     "Difference",
     "Rate",

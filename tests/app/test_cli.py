@@ -202,6 +202,14 @@ def test_test_tasks_stay_closed_without_the_flag() -> None:
     refused(done, "'phase3' holds test tasks", "--open-test")
 
 
+def test_failures_on_test_tasks_are_not_looked_into(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    done = lift("blame", "--preset", "single", "--data", "phase3", "--runs", str(runs))
+
+    refused(done, "'phase3' holds test tasks", "train or dev")
+    assert not runs.exists()
+
+
 def test_a_test_set_is_opened_whole() -> None:
     done = lift("eval", "--preset", "direct", "--data", "phase3", "--open-test", "--limit", "3")
 

@@ -11,6 +11,7 @@ from lift_sys.app.environment import source_digest
 
 COUNTS = [
     "programs/forms.py",
+    "programs/precision.json",
     "metrics/execution.py",
     "lift_sys/ir/schema.py",
     "lift_sys/knowledge/quirks.py",

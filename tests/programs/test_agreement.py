@@ -11,9 +11,11 @@ import pytest
 from lift_sys.errors import SandboxError
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox.assertions import MAX_PROPERTY_INPUTS
 from lift_sys.sandbox.base import Execution, Limits, Submission
 from lift_sys.tasks import Case
-from programs.agreement import MAX_PROPERTY_INPUTS, Agreement, check_agreement
+from programs.agreement import Agreement, check_agreement
+from programs.belief import Codes, Reliability, Votes
 
 GOOD = "def double(x):\n    return 2 * x"
 TWO = "def double(x):\n    return 2"
@@ -94,6 +96,41 @@ def test_stated_assertions_count_apart(sandbox: Sandbox) -> None:
 def test_without_an_ir_the_visible_cases_decide(sandbox: Sandbox) -> None:
     assert check_agreement(GOOD, "double", None, VISIBLE, sandbox).holds
     assert not check_agreement("def double(x): return 0", "double", None, VISIBLE, sandbox).holds
+
+
+RELIABLE = Reliability(
+    standing=Codes(right=89, wrong=9),
+    example=Votes(right_held=60, right_total=98, wrong_held=39, wrong_total=98),
+)
+"""Odds of 9 where all stated assertions hold; an example that holds is worth 61 : 40."""
+
+
+def test_a_wrong_derived_assertion_cannot_veto_right_code(sandbox: Sandbox) -> None:
+    wrong = ir("double(5) == 11")
+    equal = check_agreement(GOOD, "double", wrong, VISIBLE, sandbox)
+    weighed = check_agreement(GOOD, "double", wrong, VISIBLE, sandbox, RELIABLE)
+
+    odds = 9 * 39 / 60
+    assert (equal.posterior, equal.convinces(0.8)) == (None, False)
+    assert weighed.posterior == pytest.approx(odds / (odds + 1))
+    assert weighed.convinces(0.8)
+    assert weighed.rank == (True, weighed.posterior)
+
+
+def test_a_broken_stated_assertion_is_never_outvoted(sandbox: Sandbox) -> None:
+    right = ir(*(f"double({n}) == 2" for n in range(2, 30)))
+    found = check_agreement(
+        TWO, "double", right, (Case(args="(3,)", expected="6"),), sandbox, RELIABLE
+    )
+
+    assert (found.derived_held, found.posterior, found.convinces(0.5)) == (28, 0.0, False)
+    assert found.rank < check_agreement(GOOD, "double", None, (), sandbox, RELIABLE).rank
+
+
+def test_what_convinces_depends_on_the_weights() -> None:
+    assert Agreement(stated_total=1, stated_held=1).convinces(0.8)
+    assert not Agreement(stated_total=1, stated_held=1, posterior=0.79).convinces(0.8)
+    assert Agreement(derived_total=1, broken=("f(1) == 2",), posterior=0.8).convinces(0.8)
 
 
 class Recorder:

@@ -9,8 +9,8 @@ import pytest
 
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox.assertions import held_assertions
 from lift_sys.tasks import Case
-from programs.agreement import held_assertions
 from programs.critique import (
     BLAME,
     MAX_ISSUES,

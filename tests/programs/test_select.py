@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,11 @@ STATED_HOLD = agreement((1, 1), (1, 2))
 STATED_BROKEN = agreement((1, 2), (2, 2))
 
 
+LIKELY = STATED_HOLD.model_copy(update={"posterior": 0.9})
+UNLIKELY = ALL_HOLD.model_copy(update={"posterior": 0.6})
+REFUTED = STATED_BROKEN.model_copy(update={"posterior": 0.0})
+
+
 def attempts(*parts: Agreement | SpecIR | str | None) -> list[Attempt]:
     """Return attempts that failed (text), have an agreement, have an IR, or have neither."""
     return [
@@ -94,6 +100,8 @@ def attempts(*parts: Agreement | SpecIR | str | None) -> list[Attempt]:
         ("assertions", attempts(STATED_HOLD, STATED_HOLD), 0),
         ("assertions", attempts(None, STATED_HOLD), 1),
         ("assertions", attempts("cut off", STATED_BROKEN), 1),
+        ("assertions", attempts(UNLIKELY, LIKELY), 1),
+        ("assertions", attempts(REFUTED, UNLIKELY), 1),
     ],
 )
 def test_which_one_is_taken(rule: str, drawn: list[Attempt], index: int) -> None:
@@ -112,10 +120,19 @@ def test_which_one_is_taken(rule: str, drawn: list[Attempt], index: int) -> None
         ("assertions", attempts(Agreement()), False),
         ("assertions", attempts("cut off"), False),
         ("assertions", attempts(STATED_HOLD, ALL_HOLD), True),
+        ("assertions", attempts(LIKELY), True),
+        ("assertions", attempts(UNLIKELY), False),
+        ("assertions", attempts(REFUTED), False),
     ],
 )
 def test_when_drawing_ends(rule: str, drawn: list[Attempt], enough: bool) -> None:
     assert RULES[rule].enough(drawn, DRAW) is enough
+
+
+def test_how_sure_is_sure_enough_is_for_the_draw_to_say() -> None:
+    sure = RULES["assertions"].enough
+    assert sure(attempts(UNLIKELY), replace(DRAW, stop_at=0.6))
+    assert not sure(attempts(LIKELY), replace(DRAW, stop_at=0.95))
 
 
 def test_only_quality_chooses_before_code_is_written() -> None:

@@ -18,6 +18,7 @@ from lift_sys.sandbox import create_sandbox
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics.adapters import ExecutionMetric, to_example
+from programs.belief import Codes, Measured, Reliability
 from programs.hypers import hypers_of, set_hypers
 from programs.presets import PRESETS, make_program
 from programs.spec_to_code import MAX_SPEC_CHARS, SpecToCode
@@ -315,3 +316,24 @@ def test_direct_code_is_checked_on_calls_that_the_text_states(sandbox: Sandbox) 
 
     assert answer.attempts[0].agreement.holds
     assert answer.attempts[0].agreement.stated_total == 2
+
+
+@pytest.mark.parametrize(("stop_at", "drawn"), [(0.5, 1), (0.9, 3)])
+def test_calibrated_weights_end_the_drawing_at_a_posterior(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, stop_at: float, drawn: int
+) -> None:
+    counted = Measured(
+        data_sha256="",
+        tasks=0,
+        models={"scripted": Reliability(standing=Codes(right=7, wrong=1))},
+        pooled=Reliability(),
+    )
+    monkeypatch.setattr("programs.belief.measured", lambda: counted)
+    lm, _ = scripted(by_stage([GOOD] * 3, {**IR, "assertions": ["double(3) == 7"]}))
+    program = make_program("adaptive", sandbox)
+    set_hypers(program, {"weights": "calibrated", "stop_at": stop_at, "n": 3})
+
+    answer = run(program, lm, visible=VISIBLE)
+
+    assert [a.agreement.posterior for a in answer.attempts] == [pytest.approx(0.8)] * drawn
+    assert answer.attempts[0].agreement.broken == ("double(3) == 7",)
