@@ -1,6 +1,6 @@
 """The program: one module whose hypers make it any of the strategies.
 
-Owns the order of the stages and the drawing of candidates. There is no branch per technique:
+Owns the order of the stages and what makes a candidate. There is no branch per technique:
 chain of thought, best-of-N, refinement and direct prompting are values of the hypers.
 """
 
@@ -13,12 +13,14 @@ from typing import Any
 import dspy
 
 from lift_sys.errors import ConfigError
+from lift_sys.inference.lm import concurrency_of
 from lift_sys.ir.models import FunctionSignature, SpecIR
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw, Remembering
+from programs.drawing import Candidate, Trace, draw_candidates
 from programs.forms import IR_FORMS, NO_REMINDER, remind
 from programs.hypers import Hyper
 from programs.modules import (
@@ -30,7 +32,7 @@ from programs.modules import (
 )
 from programs.naming import function_name
 from programs.select import RULES
-from programs.stages import Sampling, StageFailed
+from programs.stages import TEMPERATURES, Models, Sampling, Stage, StageFailed, no_models
 from programs.stated import stated_cases, with_hints, with_stated
 
 MAX_SPEC_CHARS = 16_000
@@ -39,14 +41,13 @@ MAX_SPEC_CHARS = 16_000
 GOOD_ENOUGH = 8
 """A critic's quality, 0 to 10, from which an IR is not refined any more (the plan's threshold)."""
 
-Trace = list[Any]
-
 
 class Borrowed:
-    """A reference to something a program uses but does not own: copies share it."""
+    """What a program uses but does not own: copies share it."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, models: Models) -> None:
         self.sandbox = sandbox
+        self.models = models
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Borrowed:
         return self
@@ -61,20 +62,26 @@ class SpecToCode(dspy.Module):
         quirks: Which quirks of Python the IR stage is told of, and the code stage where it sees the
             spec: ``off``, ``all``, or those ``triggered`` by the spec.
         reason: Whether the spec is analysed before the IR is written.
-        n: Most candidates drawn.
-        temperature: Of every stage of every candidate but greedy ones; at 0 all candidates would
-            be the same, so only one is drawn.
+        n: Most candidates drawn; one where no stage that makes them samples, since all would be
+            the same.
+        temperature: Of every stage that has none of its own.
         refine_iterations: Most rounds of critique and rewriting of each IR.
         code_sees: What the code stage reads: the IR, the spec and the IR, or the spec alone, in
             which case the IR only verifies.
         extract_assertions: Whether what the spec's text states is extracted: examples and
             properties become stated assertions, the rest hints for the IR stage.
         select: The rule that chooses among candidates (``programs.select``).
+
+    Each stage has hypers of its own as well (``programs.stages.Stage``).
+
+    Args:
+        sandbox: Where generated code runs.
+        models: Gives the models that stages name; without it, none may name one.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, models: Models = no_models) -> None:
         super().__init__()
-        self.borrowed = Borrowed(sandbox)
+        self.borrowed = Borrowed(sandbox, models)
         self.reasoner = Reasoner()
         self.ir_generator = IRGenerator()
         self.critic = Critic()
@@ -84,11 +91,17 @@ class SpecToCode(dspy.Module):
         self.quirks = Hyper("quirks", "off", "all", "triggered")
         self.reason = Hyper("reason", False, True)
         self.n = Hyper("n", *range(1, 17))
-        self.temperature = Hyper("temperature", 0.0, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+        self.temperature = Hyper("temperature", *TEMPERATURES)
         self.refine_iterations = Hyper("refine_iterations", *range(5))
         self.code_sees = Hyper("code_sees", "ir", "spec_and_ir", "spec")
         self.extract_assertions = Hyper("extract_assertions", "off", "on")
         self.select = Hyper("select", *RULES)
+
+    def with_models(self, models: Models) -> SpecToCode:
+        """Return a copy whose stages get the models that they name from ``models``."""
+        copy: SpecToCode = self.deepcopy()
+        copy.borrowed = Borrowed(self.borrowed.sandbox, models)
+        return copy
 
     def forward(
         self,
@@ -110,7 +123,9 @@ class SpecToCode(dspy.Module):
             ``failure`` (str or None) and ``attempts`` (every candidate, in order).
 
         Raises:
-            ConfigError: The spec is empty or too long.
+            ConfigError: The spec is empty or too long, or a stage names a model and the program
+                was given none.
+            ModelError: A model that a stage names cannot be had.
             ProviderError: The backend failed.
             SandboxError: The sandbox failed.
         """
@@ -119,56 +134,75 @@ class SpecToCode(dspy.Module):
             spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
         )
         rule = RULES[str(self.select.value)]
-        draw = Draw(view, int(self.n.value), Remembering(self.borrowed.sandbox))
-        attempts: list[Attempt] = []
-        traces: list[Trace] = []
-        for index in range(draw.n):
-            attempt, trace = self._draw(view, index, rollout, write=rule.needs_code)
-            attempts.append(attempt)
-            traces.append(trace)
-            if rule.enough(attempts, draw) or self.temperature.value == 0:
-                break
-        chosen = rule.choose(attempts, draw)
-        if chosen.code is None and chosen.failure is None:
-            chosen, trace = self._finish(chosen, view, rollout)
-            attempts[chosen.index] = chosen
-            traces[chosen.index] += trace
+        stages = self._stages(code=rule.needs_code)
+        n = int(self.n.value) if self._sample(stages) else 1
+        draw = Draw(view, n, Remembering(self.borrowed.sandbox))
+        # IRs that no stage samples are all the same: one is made and shared.
+        ir_sampled = self._sample(self._stages(code=False))
+        shared = None if ir_sampled else self._draw_ir(view, 0, rollout)
+
+        def make(index: int) -> Candidate:
+            candidate = shared.numbered(index) if shared else self._draw_ir(view, index, rollout)
+            return self._add_code(candidate, view, rollout) if rule.needs_code else candidate
+
+        drawn = draw_candidates(
+            make, lambda attempts: rule.enough(attempts, draw), n, self._concurrency(stages)
+        )
+        chosen = drawn[rule.choose([c.attempt for c in drawn], draw).index]
+        if not rule.needs_code:
+            chosen = drawn[chosen.attempt.index] = self._add_code(chosen, view, rollout)
         if dspy.settings.trace is not None:
-            dspy.settings.trace.extend(traces[chosen.index])
+            dspy.settings.trace.extend(chosen.trace)
         return dspy.Prediction(
-            code=chosen.code,
-            ir=chosen.ir,
+            code=chosen.attempt.code,
+            ir=chosen.attempt.ir,
             entry_point=view.entry_point,
-            failure=chosen.failure,
-            attempts=tuple(attempts),
+            failure=chosen.attempt.failure,
+            attempts=tuple(c.attempt for c in drawn),
         )
 
-    def _draw(
-        self, view: TaskView, index: int, rollout: int, *, write: bool
-    ) -> tuple[Attempt, Trace]:
-        """Make one candidate: its IR and, if asked, its code."""
+    def _stages(self, *, code: bool) -> list[Stage]:
+        """Return the stages that make a candidate's IR and, if asked, its code."""
+        stages: list[Stage] = []
+        if self.ir_detail.value != "none":
+            stages += [self.reasoner] if self.reason.value else []
+            stages += [self.ir_generator]
+            stages += [self.critic, self.refiner] if self.refine_iterations.value else []
+        return [*stages, self.code_generator] if code else stages
+
+    def _sample(self, stages: Sequence[Stage]) -> bool:
+        """Tell whether the answers of some of these stages differ from candidate to candidate."""
+        return any(stage.temperature_in(float(self.temperature.value)) > 0 for stage in stages)
+
+    def _concurrency(self, stages: Sequence[Stage]) -> int:
+        """Return how many candidates every model that makes them takes at once."""
+        lms = [stage.lm(self.borrowed.models) for stage in stages]
+        return min((concurrency_of(lm) for lm in lms), default=1)
+
+    def _draw_ir(self, view: TaskView, index: int, rollout: int) -> Candidate:
+        """Begin a candidate: make its IR, if the program makes any."""
         trace: Trace = []
-        ir = None
+        attempt = Attempt(index=index)
         with dspy.context(trace=trace):
             try:
                 if self.ir_detail.value != "none":
                     ir = self._write_ir(view, index, rollout)
-                attempt = Attempt(index=index, ir=ir)
-                if write:
-                    attempt = self._write_code(attempt, view, rollout)
+                    attempt = attempt.model_copy(update={"ir": ir})
             except StageFailed as failed:
-                attempt = Attempt(index=index, ir=ir, failure=str(failed))
-        return attempt, trace
+                attempt = attempt.model_copy(update={"failure": str(failed)})
+        return Candidate(attempt, trace)
 
-    def _finish(self, attempt: Attempt, view: TaskView, rollout: int) -> tuple[Attempt, Trace]:
-        """Write the code of a candidate that was chosen by its IR."""
-        trace: Trace = []
+    def _add_code(self, candidate: Candidate, view: TaskView, rollout: int) -> Candidate:
+        """Write the code of a candidate that has not failed yet."""
+        attempt, trace = candidate.attempt, list(candidate.trace)
+        if attempt.failure is not None:
+            return candidate
         with dspy.context(trace=trace):
             try:
                 attempt = self._write_code(attempt, view, rollout)
             except StageFailed as failed:
                 attempt = attempt.model_copy(update={"failure": str(failed)})
-        return attempt, trace
+        return Candidate(attempt, trace)
 
     def _write_ir(self, view: TaskView, index: int, rollout: int) -> SpecIR:
         name, spec = str(view.entry_point), spec_with_examples(view)
@@ -226,7 +260,7 @@ class SpecToCode(dspy.Module):
         """Derive the seed from everything that names this answer."""
         text = f"{rollout}\0{index}\0{stage}\0{spec}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF
-        return Sampling(temperature=float(self.temperature.value), seed=seed)
+        return Sampling(float(self.temperature.value), seed, self.borrowed.models)
 
 
 def refuse_unusable(spec: str) -> None:
