@@ -216,7 +216,10 @@ def _sandbox(unsafe: bool) -> Sandbox:
 
 
 def _prepare_models(model_ids: Iterable[str]) -> None:
-    for model_id in model_ids:
+    from lift_sys.inference import catalogue
+
+    usable = [catalogue.get_servable(model_id).id for model_id in model_ids]
+    for model_id in usable:
         cli_models.pull_with_progress(model_id)
 
 
