@@ -108,8 +108,8 @@ def test_equal_requests_at_the_same_time_are_generated_once(calls: MemoryCalls) 
     replaying = ReplayEngine(engine, "w", calls)
     lm = dspy.LM("local/x", engine=replaying, cache=False, num_retries=0)
     with recording() as records, ThreadPoolExecutor(4) as threads:
-        asked = [threads.submit(copy_context().run, lm, "hello", **SAMPLED) for _ in range(4)]
-        texts = [future.result()[0] for future in asked]
+        contexts = [copy_context() for _ in range(4)]
+        texts = list(threads.map(lambda c: c.run(lambda: lm("hello", **SAMPLED)[0]), contexts))
 
     assert texts == ["answer"] * 4
     assert len(engine.requests) == 1
