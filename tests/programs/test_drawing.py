@@ -44,7 +44,7 @@ TASK = Task(
     id="double", spec=SPEC, entry_point="double", category="mathematical", split="train",
     source="test", hidden=(Case(args="(4,)", expected="8"),),
 )  # fmt: skip
-WAIT = 30.0
+WAIT = 120.0
 """Seconds after which a barrier is given up; nothing waits that long where candidates overlap."""
 
 
