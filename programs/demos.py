@@ -8,7 +8,7 @@ from lift_sys.ir.models import SpecIR
 from lift_sys.ir.render import render
 from lift_sys.ir.schema import to_wire
 from lift_sys.tasks import Task
-from programs.spec_to_code import spec_with_examples
+from programs.requests import spec_with_examples
 
 
 def make_demos(task: Task, ir: SpecIR, code: str) -> dict[str, dict[str, Any]]:

@@ -32,7 +32,8 @@ class Space:
     """The values a hyper may take, in a fixed order.
 
     Attributes:
-        choices: At least one value; all of one type.
+        choices: At least one value. Types may be mixed, e.g. a word that stands for another
+            setting beside numbers; no two choices are equal.
     """
 
     choices: tuple[Value, ...]

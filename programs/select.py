@@ -2,6 +2,15 @@
 
 Owns the selection rules. A rule says whether it needs the candidates' code, when drawing more
 cannot help, and which candidate to take. To add one: a ``Rule`` and its name in ``RULES``.
+
+When a rule has enough:
+
+- ``first``: at the first usable candidate. Exact: no later one would be taken.
+- ``quality``: never. The points of an IR have no upper end, so any later one may have more.
+- ``assertions``: at the first candidate on which something could be checked and all of it held.
+  Exact: its rank is the highest there is, except where only stated assertions could be checked;
+  then a later candidate could rank higher by derived ones that hold, and is not waited for.
+- ``agreement``: when the rest cannot change the choice. Exact; ``consensus.is_settled`` has why.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""A stage of a program: one predictor, its prompt layout and its limits.
+"""A stage of a program: one predictor, its prompt layout, its limits and its sampling.
 
-Owns how a stage asks and how a bad answer is told from a failing backend: the first raises
-``StageFailed``, which the program turns into a failed attempt; the second raises ``ProviderError``
-and goes through.
+Owns how a stage asks, which model it asks, and how a bad answer is told from a failing backend: the
+first raises ``StageFailed``, which the program turns into a failed attempt; the second raises
+``ProviderError`` and goes through.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,11 +15,32 @@ import dspy
 from dspy.signatures.signature import Signature
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from lift_sys.errors import ProviderError
-from lift_sys.inference import usage
+from lift_sys.errors import ConfigError, ProviderError
+from lift_sys.inference import catalogue, usage
 from lift_sys.verdict import FailureCategory, no_answer
 from programs.adapters import StructuredAdapter
 from programs.hypers import Hyper
+
+Models = Callable[[str], dspy.LM]
+"""Gives the model with an id of the catalogue; asked again, the same one."""
+
+PROGRAM = "program"
+"""The value of a stage's hyper by which the stage does as the program does."""
+
+TEMPERATURES = (0.0, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+
+
+def no_models(model_id: str) -> dspy.LM:
+    """Refuse to give a model.
+
+    Raises:
+        ConfigError: Always.
+    """
+    msg = (
+        f"a stage asks for the model {model_id!r} and this program was given none to choose from; "
+        f"pass models to SpecToCode, or set the stage's model to {PROGRAM!r}"
+    )
+    raise ConfigError(msg)
 
 
 class StageFailed(Exception):  # noqa: N818 (an outcome of a model, not an error of ours)
@@ -30,19 +52,31 @@ class StageFailed(Exception):  # noqa: N818 (an outcome of a model, not an error
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one answer is drawn.
+    """How the program draws one answer, where the stage has no setting of its own.
 
     Attributes:
         temperature: 0 is greedy.
         seed: Of the backend's sampler; equal requests with equal seeds give equal answers.
+        models: Gives the model that the stage names.
     """
 
     temperature: float
     seed: int
+    models: Models = no_models
 
 
 class Stage(dspy.Module):
-    """One predictor, its prompt layout and its token limit."""
+    """One predictor, its prompt layout and its settings.
+
+    Hypers:
+        max_tokens: Most tokens of an answer.
+        temperature: Of its answers: ``program``, which is the program's, or a number.
+        top_p: Share of the probability mass that is sampled from; with ``model`` nothing is sent
+            and the backend's own setting holds. Greedy answers do not depend on it.
+        seed: Added to the seed that the program derives: others draw other answers.
+        model: Which model answers: ``program``, which is the one in force, or an id of the
+            catalogue.
+    """
 
     name: ClassVar[str]
     signature: ClassVar[type[Signature]]
@@ -52,7 +86,27 @@ class Stage(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
         self.predict = dspy.Predict(self.signature)
+        models = (model.id for model in catalogue.all_models())
         self.max_tokens = Hyper(f"{self.name}.max_tokens", *self.token_limits)
+        self.temperature = Hyper(f"{self.name}.temperature", PROGRAM, *TEMPERATURES)
+        self.top_p = Hyper(f"{self.name}.top_p", "model", 0.8, 0.9, 0.95, 1.0)
+        self.seed = Hyper(f"{self.name}.seed", *range(4))
+        self.model = Hyper(f"{self.name}.model", PROGRAM, *models)
+
+    def temperature_in(self, program: float) -> float:
+        """Return the temperature of this stage in a program of that temperature."""
+        own = self.temperature.value
+        return program if own == PROGRAM else float(own)
+
+    def lm(self, models: Models) -> dspy.LM | None:
+        """Return the model that answers; ``None`` where none is named and none is in force.
+
+        Raises:
+            LiftError: The model that the stage names cannot be had.
+        """
+        if self.model.value != PROGRAM:
+            return models(str(self.model.value))
+        return self.predict.lm or dspy.settings.lm
 
     def ask(
         self, sampling: Sampling, adapter: dspy.Adapter | None = None, **inputs: Any
@@ -60,27 +114,25 @@ class Stage(dspy.Module):
         """Return the model's fields.
 
         Args:
-            sampling: How the answer is drawn.
+            sampling: How the program draws the answer.
             adapter: Where another form than the stage's own is asked for.
             inputs: The signature's; also ``signature`` and ``demos``, for this request only.
 
         Raises:
             StageFailed: The answer does not parse or was cut off.
             ProviderError: The backend failed.
+            LiftError: The model that the stage names cannot be had.
         """
-        config: dict[str, Any] = {
-            "temperature": sampling.temperature,
-            "seed": sampling.seed,
-            "max_tokens": self.max_tokens.value,
-        }
         adapter = adapter or self.adapter
+        config = self._config(sampling)
         if isinstance(adapter, StructuredAdapter):
             config["response_format"] = adapter.response_format
+        lm = self.lm(sampling.models)
         parse_error: AdapterParseError | None = None
         prediction = None
         with usage.stage(self.name), usage.recording() as calls, dspy.context(adapter=adapter):
             try:
-                prediction = self.predict(**inputs, config=config)
+                prediction = self.predict(**inputs, config=config, lm=lm)
             except AdapterParseError as error:
                 parse_error = error
             except LMError as error:
@@ -95,3 +147,20 @@ class Stage(dspy.Module):
             msg = f"the answer of the {self.name} stage does not have the form asked for"
             raise StageFailed(category, msg) from parse_error
         return prediction
+
+    def _config(self, sampling: Sampling) -> dict[str, Any]:
+        config = {
+            "temperature": self.temperature_in(sampling.temperature),
+            "seed": (sampling.seed + int(self.seed.value)) & 0x7FFFFFFF,
+            "max_tokens": self.max_tokens.value,
+        }
+        if self.top_p.value != "model":
+            config["top_p"] = self.top_p.value
+        return config
+
+
+def named_models(program: dspy.Module) -> tuple[str, ...]:
+    """Return the ids of the models that stages of a program name, each once, in order."""
+    stages = (stage for _, stage in program.named_sub_modules(Stage))
+    named = (str(stage.model.value) for stage in stages)
+    return tuple(dict.fromkeys(model for model in named if model != PROGRAM))

@@ -7,11 +7,11 @@ from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Measured, ModelRef, Opening, describe_program
 from lift_sys.app.report import Report
 from lift_sys.config import RunConfig
-from lift_sys.inference import catalogue
 from lift_sys.ir.schema import WIRE_VERSION
 from metrics.stats import Rate
 from optimizers.joint import JointSearch, Trial
 from programs.spec_to_code import SpecToCode
+from programs.stages import named_models
 
 
 def make_artifact(
@@ -21,7 +21,8 @@ def make_artifact(
     hypers, predictors = describe_program(winner)
     return Artifact(
         wire_version=WIRE_VERSION,
-        model=ModelRef(id=config.model, sha256=catalogue.get(config.model).sha256),
+        model=ModelRef.of(config.model),
+        models=tuple(ModelRef.of(named) for named in named_models(winner)),
         hypers=hypers,
         predictors=predictors,
         scores={"dev": _measured_trial(config.dev_data, data, search.best)},

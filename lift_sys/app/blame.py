@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lift_sys.app.jobs import Chosen, TaskSet
+from lift_sys.app.models import model_source
 from lift_sys.app.run import make_evaluator
 from lift_sys.app.store import RunDirectory
 from lift_sys.errors import ConfigError
@@ -65,12 +66,14 @@ def blame(
     refuse_pointless(chosen, data)
     run = RunDirectory(runs / f"eval-{chosen.model}-{data.sha256[:12]}")
     with run.locked():
-        evaluator = make_evaluator(chosen.model, sandbox, run.rows(), on_row, run.calls())
-        rows = list(evaluator.run(chosen.program, data.tasks, chosen.name))
+        models = model_source(run.calls())
+        evaluator = make_evaluator(chosen.model, sandbox, run.rows(), models, on_row)
+        program = chosen.program.with_models(models)
+        rows = list(evaluator.run(program, data.tasks, chosen.name))
         failed = {row.task_id for row in rows if not row.score.passed}
         again = [t for t in data.tasks if t.id in failed and t.gold_ir]
-        program = GivenIR(chosen.program, {t.spec: t.gold_ir for t in again if t.gold_ir})
-        from_gold = list(evaluator.run(program, again, GOLD.format(name=chosen.name)))
+        given = GivenIR(program, {t.spec: t.gold_ir for t in again if t.gold_ir})
+        from_gold = list(evaluator.run(given, again, GOLD.format(name=chosen.name)))
     return attribute_rows((chosen.name, data.name), rows, data.tasks, sandbox, from_gold)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,6 +73,7 @@ def optimize(
 
     from lift_sys.app import environment, gate, jobs
     from lift_sys.app.data import load_data
+    from lift_sys.app.models import models_of_job
     from lift_sys.app.progress import Progress
     from lift_sys.app.run import FINAL, POOL, SEARCH, optimize
 
@@ -89,7 +91,7 @@ def optimize(
     }
     ledger = gate.Ledger(environment.ledger_file()) if open_test else None
     with closing(_sandbox(unsafe)) as sandbox:
-        _prepare_model(job.model)
+        _prepare_models(models_of_job(job))
         with Progress(console, planned) as progress:
             outcome = optimize(job, data, runs, sandbox, progress, ledger)
     console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
@@ -128,7 +130,7 @@ def evaluate(
     with closing(_sandbox(unsafe)) as sandbox:
         chosen = jobs.choose_program(artifact, preset, model, sandbox)
         tasks = jobs.load_set(data, limit, open_test=open_test)
-        _prepare_model(chosen.model)
+        _prepare_models(chosen.models)
         with counting(Console(stderr=True), len(tasks.tasks)) as on_row:
             report = jobs.evaluate(chosen, tasks, sandbox, runs, on_row)
     if as_json:
@@ -153,13 +155,13 @@ def run(
 ) -> None:
     """Turn one spec into an IR and code, and print both."""
     from lift_sys.app import jobs
-    from programs.spec_to_code import refuse_unusable
+    from programs.requests import refuse_unusable
 
     text = sys.stdin.read() if spec == "-" else spec
     refuse_unusable(text)  # before a model is fetched or loaded
     with closing(_sandbox(unsafe)) as sandbox:
         chosen = jobs.choose_program(program, None if program else preset, model, sandbox)
-        _prepare_model(chosen.model)
+        _prepare_models(chosen.models)
         answer = jobs.answer(chosen, text, name)
     sys.stdout.write(answer.as_json() if as_json else answer.as_text())
     if answer.code is None:
@@ -210,7 +212,7 @@ def blame(
         chosen = jobs.choose_program(artifact, preset, model, sandbox)
         tasks = jobs.load_set(data, limit, open_test=True)  # refused below, in its own words
         refuse_pointless(chosen, tasks)
-        _prepare_model(chosen.model)
+        _prepare_models(chosen.models)
         with counting(Console(stderr=True), len(tasks.tasks)) as on_row:
             report = blame(chosen, tasks, sandbox, runs, on_row)
     sys.stdout.write(report.model_dump_json() + "\n" if as_json else markdown(report))
@@ -246,8 +248,12 @@ def _sandbox(unsafe: bool) -> Sandbox:
     return create_sandbox(unsafe=unsafe)
 
 
-def _prepare_model(model_id: str) -> None:
-    cli_models.pull_with_progress(model_id)
+def _prepare_models(model_ids: Iterable[str]) -> None:
+    from lift_sys.inference import catalogue
+
+    usable = [catalogue.get_servable(model_id).id for model_id in model_ids]
+    for model_id in usable:
+        cli_models.pull_with_progress(model_id)
 
 
 def main() -> None:

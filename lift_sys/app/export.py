@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import dspy
 from pydantic import ValidationError
 
 from lift_sys.errors import ArtifactError, ConfigError
 from lift_sys.files import write_atomically
+from lift_sys.inference import catalogue
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.record import Record, Versioned, canonical_json, digest
 from lift_sys.sandbox.base import Sandbox
@@ -38,10 +39,19 @@ class PredictorState(Record):
 
 
 class ModelRef(Record):
-    """The model an artifact was compiled for."""
+    """A model of an artifact."""
 
     id: str
     sha256: str
+
+    @classmethod
+    def of(cls, model_id: str) -> Self:
+        """Return the reference to a model of this release's catalogue.
+
+        Raises:
+            ModelError: There is no such model.
+        """
+        return cls(id=model_id, sha256=catalogue.get(model_id).sha256)
 
 
 class Measured(Record):
@@ -100,6 +110,7 @@ class Artifact(Versioned):
         program: Name of the program class.
         wire_version: Of the IR's wire form.
         model: What it was compiled for.
+        models: Others that its stages name.
         hypers: By path.
         predictors: By path.
         scores: On dev and test.
@@ -114,6 +125,7 @@ class Artifact(Versioned):
     program: Literal["SpecToCode"] = "SpecToCode"
     wire_version: int
     model: ModelRef
+    models: tuple[ModelRef, ...] = ()
     hypers: dict[str, Any]
     predictors: dict[str, PredictorState]
     scores: dict[str, Measured] = {}  # noqa: RUF012 (pydantic copies defaults)
@@ -130,11 +142,11 @@ class Artifact(Versioned):
 
     @property
     def identity(self) -> str:
-        """SHA-256 of what makes it this artifact: the program, its model and the job behind it.
+        """SHA-256 of what makes it this artifact: the program, its models and the job behind it.
 
         It stays the same when scores and openings are added.
         """
-        program = {"program", "wire_version", "model", "hypers", "predictors"}
+        program = {"program", "wire_version", "model", "models", "hypers", "predictors"}
         job = {key: self.provenance.get(key) for key in ("config", "data_sha256")}
         return digest([self.model_dump(mode="json", include=program), job])
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import with_test
 from lift_sys.app.export import build_program, load_artifact, save_artifact
+from lift_sys.app.models import model_source
 from lift_sys.app.report import Report, build_report
 from lift_sys.app.run import make_evaluator
 from lift_sys.app.store import RunDirectory
@@ -24,7 +25,6 @@ from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.files import file_sha256
 from lift_sys.inference import catalogue
-from lift_sys.inference.lm import build_lm
 from lift_sys.inference.usage import Usage, recording
 from lift_sys.ir.models import SpecIR
 from lift_sys.ir.render import render
@@ -33,6 +33,7 @@ from lift_sys.tasks import Task, load_tasks
 from optimizers.evaluate import Row
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
+from programs.stages import named_models
 
 EXPECTED_FULL_TRIALS = 4
 """Trials' worth of tasks that a search runs before its token budget is spent, for the first guess
@@ -75,7 +76,7 @@ class Chosen:
     Attributes:
         program: With its demos and hypers.
         name: What to call it.
-        model: Id of its model.
+        model: Id of its model; stages may name others.
         path: Of its artifact; ``None`` for a preset.
     """
 
@@ -83,6 +84,11 @@ class Chosen:
     name: str
     model: str
     path: Path | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Ids of all its models."""
+        return tuple(dict.fromkeys((self.model, *named_models(self.program))))
 
 
 def choose_program(
@@ -171,8 +177,10 @@ def evaluate(
         save_artifact(opened, gated)
     run = RunDirectory(runs / f"eval-{chosen.model}-{data.sha256[:12]}")
     with run.locked():
-        evaluator = make_evaluator(chosen.model, sandbox, run.rows(), on_row, run.calls())
-        rows = list(evaluator.run(chosen.program, data.tasks, chosen.name))
+        models = model_source(run.calls())
+        evaluator = make_evaluator(chosen.model, sandbox, run.rows(), models, on_row)
+        program = chosen.program.with_models(models)
+        rows = list(evaluator.run(program, data.tasks, chosen.name))
     report = build_report(data.name, data.sha256, {chosen.name: rows}, rows)
     if gated is not None:
         rate = report.results[0].rate
@@ -236,9 +244,10 @@ def answer(chosen: Chosen, spec: str, name: str | None) -> Answer:
     if name is not None and not name.isidentifier():
         msg = f"{name!r} is not a Python identifier; give --name a word such as count_words"
         raise ConfigError(msg)
-    lm = build_lm(chosen.model, environment.models_dir())
-    with recording() as calls, dspy.context(lm=lm):
-        prediction = chosen.program(spec=spec, entry_point=name)
+    models = model_source()
+    program = chosen.program.with_models(models)
+    with recording() as calls, dspy.context(lm=models(chosen.model)):
+        prediction = program(spec=spec, entry_point=name)
     return Answer(
         entry_point=prediction.entry_point,
         ir=prediction.ir,

@@ -6,14 +6,12 @@ optimizer, engine, sandbox and run directory, which know nothing of each other.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dspy
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
@@ -21,14 +19,12 @@ from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, with_test
 from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
+from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, markdown, summarise
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
-from lift_sys.inference import catalogue
-from lift_sys.inference.lm import build_lm
-from lift_sys.inference.replay import Calls
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
@@ -41,6 +37,7 @@ from programs.demos import make_demos
 from programs.hypers import hypers_of, set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
+from programs.stages import Models
 
 DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
 POOL, SEARCH, FINAL = "demo pool", "search", "final table"
@@ -102,10 +99,11 @@ def optimize(
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
-        evaluator = make_evaluator(config.model, sandbox, rows, progress.row, run.calls())
+        models = model_source(run.calls())
+        evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
         pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
         search = _search(config, data, pool, evaluator, (run, progress))
-        student = make_program("single", sandbox)
+        student = make_program("single", sandbox).with_models(models)
         progress.begin(SEARCH)
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
@@ -129,20 +127,16 @@ def make_evaluator(
     model: str,
     sandbox: Sandbox,
     rows: Rows,
+    models: Models,
     on_row: Callable[[Row, bool], None] | None = None,
-    calls: Calls | None = None,
 ) -> Evaluator:
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
-    info = catalogue.get(model)
-
-    @functools.cache
-    def lm() -> dspy.LM:
-        return build_lm(model, environment.models_dir(), calls=calls)
+    identity = weights(model) + environment.source_digest()
 
     def score(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)
 
-    return Evaluator(lm, info.sha256 + environment.source_digest(), score, rows, on_row)
+    return Evaluator(lambda: models(model), identity, score, rows, on_row)
 
 
 def _build_pool(
@@ -186,7 +180,7 @@ def _search(
     return JointSearch(
         SearchConfig(
             space=config.space | {"select": ("assertions",)},
-            needs={"n": ("temperature", tuple(t for t in config.space["temperature"] if t))},
+            needs=_needs(config),
             first_points=_first_points(config, pool),
             trials=config.trials,
             tokens=config.search_tokens,
@@ -199,6 +193,13 @@ def _search(
         set_hypers,
         progress.trial,
     )
+
+
+def _needs(config: RunConfig) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """Return on what ``n`` depends: it has no effect where nothing samples."""
+    if any(path.endswith(".temperature") for path in config.space):
+        return {}
+    return {"n": ("temperature", tuple(t for t in config.space["temperature"] if t))}
 
 
 def _first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:

@@ -23,7 +23,9 @@ def render_artifact(artifact: Artifact) -> str:
         lines += _demos(state)
     lines += ["", "## Provenance", ""]
     lines += [f"- {k}: {json.dumps(v, ensure_ascii=False)}" for k, v in artifact.provenance.items()]
-    lines += ["", f"model sha256: {artifact.model.sha256}", f"sha256: {artifact.sha256}"]
+    lines += ["", f"model sha256: {artifact.model.sha256}"]
+    lines += [f"sha256 of {model.id}: {model.sha256}" for model in artifact.models]
+    lines += [f"sha256: {artifact.sha256}"]
     return "\n".join(lines) + "\n"
 
 

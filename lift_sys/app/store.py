@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,7 +99,7 @@ Entry = TypeVar("Entry", Row, StoredCall)
 
 
 class KeyedLines(Generic[Entry]):
-    """Entries by key, kept as JSON lines.
+    """Entries by key, kept as JSON lines; threads may share them.
 
     Args:
         path: The file; need not exist.
@@ -112,6 +113,7 @@ class KeyedLines(Generic[Entry]):
         self._path = path
         self._kind: type[Entry] = kind
         self._entries: dict[str, Entry] = {}
+        self._lock = threading.Lock()
         if path.exists():
             self._read()
 
@@ -125,8 +127,10 @@ class KeyedLines(Generic[Entry]):
         Raises:
             StoreError: The disk refused; nothing is half-written.
         """
-        append_line(self._path, entry.model_dump_json())
-        self._entries[entry.key] = entry
+        line = entry.model_dump_json()
+        with self._lock:
+            append_line(self._path, line)
+            self._entries[entry.key] = entry
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())

@@ -33,8 +33,8 @@ _loading = threading.Lock()
 class LlamaEngine:
     """A DSPy engine that answers with one loaded model.
 
-    Calls from several threads are answered one after the other: on a CPU, parallel generation
-    gains nothing and makes an answer depend on its neighbours.
+    Calls from several threads are answered one after the other, which ``concurrency`` tells: on a
+    CPU, parallel generation gains nothing and makes an answer depend on its neighbours.
 
     Args:
         send: What answers a chat request; a test's way to see what the model receives.
@@ -46,6 +46,7 @@ class LlamaEngine:
     supports_function_calling = False
     supports_reasoning = False
     supported_params = SUPPORTED_PARAMS
+    concurrency = 1
 
     def __init__(self, send: Send, model: str, path: Path | None = None) -> None:
         self._send = send

@@ -1,8 +1,9 @@
 """From a model id to the object that DSPy programs call.
 
-Owns how a backend is put behind ``dspy.LM``. DSPy's own answer cache and retries are off: a job
-keeps its own content-addressed rows, and an embedded model that failed once fails again.
-Importing this module is cheap; DSPy and the native code are loaded by ``build_lm``.
+Owns how a backend is put behind ``dspy.LM`` and what can be asked of it there. DSPy's own answer
+cache and retries are off: a job keeps its own content-addressed rows, and an embedded model that
+failed once fails again. Importing this module is cheap; DSPy and the native code are loaded by
+``build_lm``.
 """
 
 from __future__ import annotations
@@ -66,3 +67,11 @@ def build_lm(
         cache=False,
         num_retries=0,
     )
+
+
+def concurrency_of(lm: dspy.LM | None) -> int:
+    """Return how many requests a model answers at the same time, at least 1.
+
+    An engine says it in its attribute ``concurrency``; one that does not takes them in turn.
+    """
+    return max(1, getattr(getattr(lm, "engine", None), "concurrency", 1))

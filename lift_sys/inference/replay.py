@@ -7,6 +7,7 @@ stage share their early ones, and a task that was interrupted continues behind i
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Protocol
 
 from dspy.lm15 import Request, Response
@@ -45,6 +46,11 @@ class Calls(Protocol):
 class Engine(Protocol):
     """The part of a DSPy engine that is wrapped."""
 
+    @property
+    def concurrency(self) -> int:
+        """How many requests are answered at the same time."""
+        ...
+
     def complete(self, request: Request) -> Response:
         """Answer one request."""
         ...
@@ -52,6 +58,8 @@ class Engine(Protocol):
 
 class ReplayEngine:
     """A DSPy engine that asks another one only for what it has not answered before.
+
+    Of equal requests that come at the same time, one is generated and the others wait for it.
 
     Args:
         engine: Generates; its answers depend on the request alone.
@@ -68,6 +76,12 @@ class ReplayEngine:
         self._engine = engine
         self._weights = weights
         self._calls = calls
+        self._turns: dict[str, threading.Lock] = {}
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests are answered at the same time: as many as the engine behind it."""
+        return self._engine.concurrency
 
     def complete(self, request: Request) -> Response:
         """Answer one request from the store, or else from the engine.
@@ -77,6 +91,10 @@ class ReplayEngine:
             StoreError: The answer could not be kept.
         """
         key = call_key(request, self._weights)
+        with self._turns.setdefault(key, threading.Lock()):
+            return self._complete(request, key)
+
+    def _complete(self, request: Request, key: str) -> Response:
         stored = self._calls.get(key)
         if stored is not None:
             record = stored.record.model_copy(update={"reused": True, "stage": current_stage()})
@@ -97,11 +115,13 @@ class ReplayEngine:
 def call_key(request: Request, weights: str) -> str:
     """Return the content address of a request to a model.
 
-    A greedy answer does not depend on the seed, so the seed of a greedy request is left out.
+    A greedy answer does not depend on the seed or on ``top_p``, so these are left out of a greedy
+    request.
     """
     body = chat_body(request)
     if body["temperature"] == 0:
         del body["seed"]
+        body.pop("top_p", None)
     return digest([body, weights])
 
 

@@ -24,8 +24,10 @@ class ScriptedEngine:
         answers: A function of the request, or answers given in turn.
         cut_at: Words after which an answer is cut off and reported as ``length``, where the
             request's ``max_tokens`` does not say so first.
+        concurrency: How many requests it says it answers at the same time.
 
     Attributes:
+        concurrency: As given.
         requests: Every request received, in order.
         bodies: The same as OpenAI-style chat bodies: what a server would have received.
     """
@@ -36,8 +38,13 @@ class ScriptedEngine:
     supported_params = SUPPORTED_PARAMS
 
     def __init__(
-        self, answers: Callable[[Request], str] | Sequence[str], *, cut_at: int | None = None
+        self,
+        answers: Callable[[Request], str] | Sequence[str],
+        *,
+        cut_at: int | None = None,
+        concurrency: int = 1,
     ) -> None:
+        self.concurrency = concurrency
         self.requests: list[Request] = []
         self.bodies: list[dict[str, Any]] = []
         self._answers = answers

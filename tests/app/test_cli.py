@@ -146,6 +146,8 @@ def test_a_missing_task_file(tmp_path: Path) -> None:
         ({"space": {"temprature": [0.0]}}, "temprature"),
         ({"space": {"temperature": [0.0], "n": [99]}}, "99"),
         ({"model": "gpt"}, "gpt"),
+        ({"space": {"temperature": [0.0], "critic.model": ["gpt"]}}, "gpt"),
+        ({"space": {"temperature": [0.0], "critic.model": ["program", "claude"]}}, "anthropic"),
         ({"schema_version": 9}, "upgrade"),
     ],
 )

@@ -42,6 +42,7 @@ def make_artifact() -> Artifact:
     return Artifact(
         wire_version=WIRE_VERSION,
         model=ModelRef(id="some-model", sha256="0" * 64),
+        models=(ModelRef(id="other-model", sha256="4" * 64),),
         hypers=hypers,
         predictors=predictors,
         scores={

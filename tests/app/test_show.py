@@ -9,6 +9,7 @@ from lift_sys.ir.schema import WIRE_VERSION
 ARTIFACT = Artifact(
     wire_version=WIRE_VERSION,
     model=ModelRef(id="some-model", sha256="0" * 64),
+    models=(ModelRef(id="other-model", sha256="2" * 64),),
     hypers={"n": 3, "code_sees": "ir"},
     predictors={
         "ir_generator.predict": PredictorState(
@@ -43,7 +44,8 @@ def test_everything_is_shown() -> None:
         'effects:\n    ["é", "b"]\n\n'
         "\n## critic.predict\n\nReview it.\n\n(no demos)\n"
         '\n## Provenance\n\n- seed: 4\n- run: {"name": "né"}\n'
-        f"\nmodel sha256: {'0' * 64}\nsha256: {ARTIFACT.sha256}\n"
+        f"\nmodel sha256: {'0' * 64}\nsha256 of other-model: {'2' * 64}\n"
+        f"sha256: {ARTIFACT.sha256}\n"
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from lift_sys.app import store
 from lift_sys.app.store import KeyedLines, RunDirectory, append_line
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
@@ -54,6 +58,25 @@ def test_rows_are_there_when_the_file_is_opened_again(run: RunDirectory) -> None
         assert run.rows().get(key) == row(key)
     assert list(run.rows()) == list(rows) == [row("a"), row("b")]
     assert run.rows().get("c") is None
+
+
+def test_threads_write_one_after_the_other(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, writing = store.append_line, threading.Semaphore(1)
+
+    def alone(path: Path, text: str) -> None:
+        assert writing.acquire(blocking=False)
+        time.sleep(0.01)
+        append(path, text)
+        writing.release()
+
+    monkeypatch.setattr(store, "append_line", alone)
+    rows = run.rows()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda i: rows.put(row(str(i))), range(8)))
+
+    assert {entry.key for entry in run.rows()} == set("01234567")
 
 
 def test_a_later_row_with_a_key_replaces_an_earlier_one(run: RunDirectory) -> None:

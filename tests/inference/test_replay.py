@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import dspy
 import pytest
+from dspy.lm15 import Request
 
 from lift_sys.inference.replay import ReplayEngine, StoredCall
 from lift_sys.inference.scripted import ScriptedEngine
@@ -81,6 +85,35 @@ def test_a_greedy_answer_does_not_depend_on_the_seed(
     ask(engine, calls, temperature=0.0, seed=2)
 
     assert len(engine.requests) == 1
+
+
+@pytest.mark.parametrize(("temperature", "generated"), [(0.0, 1), (0.7, 2)])
+def test_only_a_sampled_answer_depends_on_top_p(
+    engine: ScriptedEngine, calls: MemoryCalls, temperature: float, generated: int
+) -> None:
+    ask(engine, calls, temperature=temperature, top_p=0.8)
+    ask(engine, calls, temperature=temperature, top_p=0.9)
+
+    assert len(engine.requests) == generated
+
+
+def test_equal_requests_at_the_same_time_are_generated_once(calls: MemoryCalls) -> None:
+    others = threading.Event()
+
+    def answer(_: Request) -> str:
+        others.wait(0.2)  # long enough for the other threads to ask
+        return "answer"
+
+    engine = ScriptedEngine(answer)
+    replaying = ReplayEngine(engine, "w", calls)
+    lm = dspy.LM("local/x", engine=replaying, cache=False, num_retries=0)
+    with recording() as records, ThreadPoolExecutor(4) as threads:
+        contexts = [copy_context() for _ in range(4)]
+        texts = list(threads.map(lambda c: c.run(lambda: lm("hello", **SAMPLED)[0]), contexts))
+
+    assert texts == ["answer"] * 4
+    assert len(engine.requests) == 1
+    assert sorted(record.reused for record in records) == [False, True, True, True]
 
 
 def test_a_reused_call_is_recorded_with_what_it_cost(

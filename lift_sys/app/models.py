@@ -1,0 +1,54 @@
+"""The models of a job: which ones its programs name, and getting each of them once.
+
+Owns the way from the id of a model that a stage names to the model itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from lift_sys.app import environment
+from lift_sys.config import RunConfig
+from lift_sys.inference import catalogue
+from lift_sys.inference.lm import build_lm
+from lift_sys.record import digest
+from programs.stages import PROGRAM, Models
+
+if TYPE_CHECKING:
+    import dspy
+
+    from lift_sys.inference.replay import Calls
+
+
+def model_source(calls: Calls | None = None) -> Models:
+    """Return what fetches and loads models by id, each when it is first asked for.
+
+    Args:
+        calls: Where answers are kept and looked up; by default nowhere.
+    """
+
+    @functools.cache
+    def give(model_id: str) -> dspy.LM:
+        return build_lm(model_id, environment.models_dir(), calls=calls)
+
+    return give
+
+
+def models_of_job(config: RunConfig) -> tuple[str, ...]:
+    """Return the ids of all models that a job may ask, its own first."""
+    spaces = (choices for path, choices in config.space.items() if path.endswith(".model"))
+    named = (str(choice) for choices in spaces for choice in choices if choice != PROGRAM)
+    return tuple(dict.fromkeys((config.model, *named)))
+
+
+def weights(model_id: str) -> str:
+    """Return what identifies the weights that a program may use: its own model's and named ones.
+
+    Which of them its stages name is part of the program.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    named = {info.id: info.sha256 for info in catalogue.all_models()}
+    return digest([catalogue.get(model_id).sha256, named])

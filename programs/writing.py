@@ -1,0 +1,193 @@
+"""Writing the candidates of one answer: which stages are asked, in which order, with what.
+
+Owns the making of one candidate, from its index to its IR and code. What it may ask is the
+program's; how many candidates are made and which is taken is not decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dspy
+
+from lift_sys.inference.lm import concurrency_of
+from lift_sys.ir.models import FunctionSignature, SpecIR
+from lift_sys.knowledge.constraints import Extraction, extract
+from lift_sys.tasks import TaskView
+from programs.attempts import Attempt
+from programs.belief import Reliability, reliability_of
+from programs.drawing import Candidate
+from programs.forms import IRForm, ir_form, remind
+from programs.refinement import Plan, Refinement, Writers
+from programs.requests import spec_with_examples
+from programs.stages import Sampling, Stage, StageFailed
+from programs.stated import with_hints, with_stated
+from programs.versions import Trace
+
+if TYPE_CHECKING:
+    from programs.spec_to_code import SpecToCode
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What is fixed while the candidates of one answer are written.
+
+    Attributes:
+        program: Whose stages are asked.
+        view: The task, without hidden cases.
+        rollout: Another number draws other samples.
+        given: Stands in for what the IR stages would write.
+    """
+
+    program: SpecToCode
+    view: TaskView
+    rollout: int
+    given: SpecIR | None = None
+
+    def stages(self, *, code: bool) -> list[Stage]:
+        """Return the stages that make a candidate's IR and, if asked, its code."""
+        program = self.program
+        rounds = bool(program.refine_iterations.value)
+        stages: list[Stage] = []
+        if program.ir_detail.value != "none" and self.given is None:
+            stages += [program.reasoner] if program.reason.value else []
+            stages += [program.ir_generator]
+            stages += [program.critic, program.refiner] if rounds else []
+        if code:
+            stages += [program.code_generator]
+            stages += [program.repairer] if rounds and program.repair.value != "ir" else []
+        return stages
+
+    def sample(self, stages: Sequence[Stage]) -> bool:
+        """Tell whether the answers of some of these stages differ from candidate to candidate."""
+        temperature = float(self.program.temperature.value)
+        return any(stage.temperature_in(temperature) > 0 for stage in stages)
+
+    def concurrency(self, stages: Sequence[Stage]) -> int:
+        """Return how many candidates every model that makes them takes at once."""
+        lms = [stage.lm(self.program.borrowed.models) for stage in stages]
+        return min((concurrency_of(lm) for lm in lms), default=1)
+
+    def draft(self, index: int) -> Candidate:
+        """Begin a candidate: make its IR, if the program makes one for it."""
+        trace: Trace = []
+        attempt = Attempt(index=index)
+        with dspy.context(trace=trace):
+            try:
+                if self.given is not None:
+                    attempt = attempt.model_copy(update={"ir": self._stated(self.given)})
+                elif self.has_ir(index):
+                    attempt = self._write_ir(attempt)
+            except StageFailed as failed:
+                attempt = attempt.model_copy(update={"failure": str(failed)})
+        return Candidate(attempt, trace)
+
+    def add_code(self, candidate: Candidate) -> Candidate:
+        """Write the code of a candidate that has not failed yet."""
+        attempt, trace = candidate.attempt, list(candidate.trace)
+        if attempt.failure is not None:
+            return candidate
+        with dspy.context(trace=trace):
+            try:
+                attempt = self._refinement(attempt.index).write_code(attempt)
+            except StageFailed as failed:
+                attempt = attempt.model_copy(update={"failure": str(failed)})
+        return Candidate(attempt, trace)
+
+    def has_ir(self, index: int) -> bool:
+        """Tell whether the program makes an IR for this candidate."""
+        program = self.program
+        return program.ir_detail.value != "none" and index >= int(program.ir_from.value)
+
+    def _write_ir(self, attempt: Attempt) -> Attempt:
+        program, index = self.program, attempt.index
+        name, spec = str(self.view.entry_point), spec_with_examples(self.view)
+        analysis = None
+        if program.reason.value:
+            analysis = program.reasoner(
+                name=name, spec=spec, sampling=self._sampling("reason", index)
+            )
+        ir = program.ir_generator(
+            name=name,
+            spec=with_hints(spec, self._extract(None)),
+            analysis=analysis,
+            sampling=self._sampling("ir", index),
+            form=self._form(),
+            reminder=remind(str(program.quirks.value), self.view.spec),
+        )
+        return self._refinement(index).refine_ir(attempt, ir)
+
+    def _refinement(self, index: int) -> Refinement:
+        """Bind the stages to one candidate."""
+        program = self.program
+
+        def sampling(step: str) -> Sampling:
+            return self._sampling(step, index)
+
+        return Refinement(
+            plan=Plan(
+                critique=str(program.critique.value),
+                repair=str(program.repair.value),
+                rounds=int(program.refine_iterations.value),
+            ),
+            writers=Writers(
+                critic=program.critic,
+                refiner=program.refiner,
+                repairer=program.repairer,
+                write=lambda ir, step: self._write_code(ir, sampling(step)),
+                form=self._form(),
+                sampling=sampling,
+            ),
+            view=self.view,
+            spec=spec_with_examples(self.view),
+            extract=lambda ir: self._extract(ir.signature if ir else None),
+            shows_ir=program.code_sees.value != "spec",
+            sandbox=program.borrowed.sandbox,
+            reliability=self._reliability(),
+        )
+
+    def _write_code(self, ir: SpecIR | None, sampling: Sampling) -> str:
+        program = self.program
+        sees = "spec" if ir is None else str(program.code_sees.value)
+        quirks = "off" if sees == "ir" else str(program.quirks.value)
+        code: str = program.code_generator(
+            name=str(self.view.entry_point),
+            spec=None if sees == "ir" else spec_with_examples(self.view),
+            ir=None if sees == "spec" else ir,
+            sampling=sampling,
+            reminder=remind(quirks, self.view.spec),
+        )
+        return code
+
+    def _form(self) -> IRForm:
+        """Return the form of every IR; without any, the one that a refiner would be given."""
+        program = self.program
+        detail = "basic" if program.ir_detail.value == "none" else str(program.ir_detail.value)
+        return ir_form(detail, str(program.ir_wire.value), int(program.assertions.value))
+
+    def _reliability(self) -> Reliability | None:
+        """Return what assertions of the IR stage's model are worth, where they are weighed."""
+        if self.program.weights.value == "equal":
+            return None
+        return reliability_of(self.program.ir_generator.lm(self.program.borrowed.models))
+
+    def _stated(self, ir: SpecIR) -> SpecIR:
+        return with_stated(ir, self.view.visible, self._extract(ir.signature))
+
+    def _extract(self, signature: FunctionSignature | None) -> Extraction:
+        """Return what the spec's text states of a function with this signature."""
+        if self.program.extract_assertions.value == "off":
+            return Extraction()
+        return extract(self.view.spec, str(self.view.entry_point), signature)
+
+    def _sampling(self, step: str, index: int) -> Sampling:
+        """Derive the seed from everything that names this answer."""
+        program = self.program
+        text = f"{self.rollout}\0{index}\0{step}\0{spec_with_examples(self.view)}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF
+        greedy = index == 0 and bool(program.greedy_first.value)
+        temperature = 0.0 if greedy else float(program.temperature.value)
+        return Sampling(temperature, seed, program.borrowed.models)
