@@ -54,7 +54,9 @@ def _bare(predicate: str) -> str:
 def _candidates(text: str) -> Iterator[str]:
     """Yield the text, then what it may mean, from the least change to the most."""
     unlabelled = text[_length(_LABEL, text) :].replace("`", "")
-    for base in dict.fromkeys([text, unlabelled, _REASON.sub("", unlabelled)]):
+    # A line break inside quotes was an escape that JSON has already read.
+    escaped = text.replace("\n", "\\n")
+    for base in dict.fromkeys([text, escaped, unlabelled, _REASON.sub("", unlabelled)]):
         for cut in _without_stray_end(base):
             yield cut
             yield from _comparisons(cut)

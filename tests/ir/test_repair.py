@@ -88,6 +88,7 @@ def test_what_stands_around_a_comparison_is_taken_off(text: str) -> None:
         ("f([1, 2]) returns [[1], [2]]", "f([1, 2]) == [[1], [2]]"),
         ("f('a') == 'it\\'s'\"", "f('a') == 'it\\'s'"),
         ("f('ß') == 'é'  # 'é'", "f('ß') == 'é'"),
+        ("f('a\nb') == 'a'", "f('a\\nb') == 'a'"),
     ],
 )
 def test_signs_inside_values_stay(text: str, meant: str) -> None:

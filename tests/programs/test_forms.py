@@ -113,7 +113,8 @@ def test_every_form_is_asked_for_in_full(form: IRForm, base: Any) -> None:
     assert tuple(signature.output_fields) == form.asked
     assert list(signature.input_fields) == list(base.input_fields)
     system = form.adapter.format_system_message(signature)
-    sent = form.adapter.response_format["json_schema"]["schema"]["properties"]
+    response_format: Any = form.adapter.response_format
+    sent = response_format["json_schema"]["schema"]["properties"]
     assert all(f"- {key}: " in system for key in sent)
     assert system.count("\n- ") == len(sent)
     assert [v["maxItems"] for k, v in sent.items() if k in {"assertions", "checks"}] == [
