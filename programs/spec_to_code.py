@@ -12,13 +12,13 @@ from typing import Any
 
 import dspy
 
-from lift_sys.errors import ConfigError
 from lift_sys.ir.models import FunctionSignature, SpecIR
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw, Remembering
+from programs.conclusion import conclude
 from programs.forms import IR_FORMS, NO_REMINDER, remind
 from programs.hypers import Hyper
 from programs.modules import (
@@ -29,12 +29,10 @@ from programs.modules import (
     Refiner,
 )
 from programs.naming import function_name
+from programs.requests import refuse_unusable
 from programs.select import RULES
 from programs.stages import Sampling, StageFailed
 from programs.stated import stated_cases, with_hints, with_stated
-
-MAX_SPEC_CHARS = 16_000
-"""Longest spec that is accepted, in characters; longer ones do not fit a model's context."""
 
 GOOD_ENOUGH = 8
 """A critic's quality, 0 to 10, from which an IR is not refined any more (the plan's threshold)."""
@@ -107,14 +105,15 @@ class SpecToCode(dspy.Module):
 
         Returns:
             A prediction with ``code`` (str or None), ``ir`` (SpecIR or None), ``entry_point``,
-            ``failure`` (str or None) and ``attempts`` (every candidate, in order).
+            ``failure`` (str or None), ``attempts`` (every candidate, in order) and ``holes`` (what
+            the spec leaves open; also in the IR).
 
         Raises:
-            ConfigError: The spec is empty or too long.
+            ConfigError: The spec is empty, too long, or asks for a class.
             ProviderError: The backend failed.
             SandboxError: The sandbox failed.
         """
-        refuse_unusable(spec)
+        refuse_unusable(spec, entry_point)
         view = TaskView(
             spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
         )
@@ -135,13 +134,7 @@ class SpecToCode(dspy.Module):
             traces[chosen.index] += trace
         if dspy.settings.trace is not None:
             dspy.settings.trace.extend(traces[chosen.index])
-        return dspy.Prediction(
-            code=chosen.code,
-            ir=chosen.ir,
-            entry_point=view.entry_point,
-            failure=chosen.failure,
-            attempts=tuple(attempts),
-        )
+        return conclude(chosen, attempts, draw)
 
     def _draw(
         self, view: TaskView, index: int, rollout: int, *, write: bool
@@ -227,23 +220,6 @@ class SpecToCode(dspy.Module):
         text = f"{rollout}\0{index}\0{stage}\0{spec}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF
         return Sampling(temperature=float(self.temperature.value), seed=seed)
-
-
-def refuse_unusable(spec: str) -> None:
-    """Refuse a spec that no program can work on.
-
-    Raises:
-        ConfigError: It is empty or longer than ``MAX_SPEC_CHARS``.
-    """
-    if not spec.strip():
-        msg = "the spec is empty; say in a sentence what the function must do"
-        raise ConfigError(msg)
-    if len(spec) > MAX_SPEC_CHARS:
-        msg = (
-            f"the spec has {len(spec):,} characters and at most {MAX_SPEC_CHARS:,} are read; "
-            "shorten it to what one function must do"
-        )
-        raise ConfigError(msg)
 
 
 def spec_with_examples(view: TaskView) -> str:

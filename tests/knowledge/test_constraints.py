@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lift_sys.ir.models import FunctionSignature, Parameter
-from lift_sys.knowledge.constraints import Extraction, Form, extract
+from lift_sys.knowledge.constraints import Contradiction, Extraction, Form, extract
 
 
 def signature(*names: str) -> FunctionSignature:
@@ -217,7 +217,9 @@ def test_what_cannot_be_executed_is_a_hint_with_a_reason(
 def test_contradictions_are_reported_and_not_resolved() -> None:
     found = extract("f(3) == 9. But then f(3) returns 8. And f(2) == 4.", "f", ONE)
 
-    assert found.contradictions == (("f(3) == 9", "f(3) returns 8"),)
+    assert found.contradictions == (
+        Contradiction(args="(3,)", first="f(3) == 9", second="f(3) returns 8"),
+    )
     assert [case.render("f") for case in found.examples] == ["f(2) == 4"]
     assert [h.reason for h in found.hints] == ["contradicts another example"] * 2
 

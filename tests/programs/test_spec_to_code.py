@@ -20,7 +20,8 @@ from lift_sys.tasks import Case, Task
 from metrics.adapters import ExecutionMetric, to_example
 from programs.hypers import hypers_of, set_hypers
 from programs.presets import PRESETS, make_program
-from programs.spec_to_code import MAX_SPEC_CHARS, SpecToCode
+from programs.requests import MAX_SPEC_CHARS
+from programs.spec_to_code import SpecToCode
 
 SPEC = "Return the double of x."
 GOOD = "```python\ndef double(x):\n    return 2 * x\n```"
