@@ -16,7 +16,7 @@ from lift_sys.ir.render import render
 from lift_sys.ir.schema import WireCritique, from_wire
 from lift_sys.verdict import FailureCategory
 from programs.adapters import CodeAdapter, ProseAdapter, StructuredAdapter
-from programs.cleaning import without_examples
+from programs.cleaning import defines, without_examples
 from programs.forms import BASIC, NO_REMINDER, IRForm, Reminder
 from programs.signatures import Analyse, CritiqueIR, RefineIR, WriteCode, WriteIR
 from programs.stages import Sampling, Stage, StageFailed
@@ -155,12 +155,14 @@ class CodeGenerator(Stage):
         """Return Python source that parses.
 
         Raises:
-            StageFailed: The answer holds no code.
+            StageFailed: The answer holds no code, or code that defines another function. What
+                does not parse is left to the sandbox to judge.
         """
         given = {"spec": spec, "ir": render(ir) if ir else None}
         seen = {key: value for key, value in given.items() if value is not None}
         answer = self.ask(
             sampling,
+            CodeAdapter(name),
             signature=reminder.signature(self.predict.signature),
             demos=self._demos_showing(set(seen)),
             name=name,
@@ -170,6 +172,9 @@ class CodeGenerator(Stage):
         code: str = answer.code
         if not code.strip():
             raise StageFailed(FailureCategory.OTHER, "the answer of the code stage is empty")
+        if defines(code, name) is False:
+            msg = f"the answer of the code stage does not define {name}"
+            raise StageFailed(FailureCategory.ENTRY_POINT_OR_ARITY, msg)
         return without_examples(code, name)
 
     def _demos_showing(self, seen: set[str]) -> list[dict[str, Any]]:

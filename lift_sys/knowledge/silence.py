@@ -83,7 +83,7 @@ _EXTREME = (
 _EMPTY = Rule(
     what="empty",
     asks=_words(
-        rf"\b(?:the|an?)\s+(?:arithmetic\s+)?(?:{_EXTREME})\b"
+        rf"(?<!\bfrom )(?<!\bto )\b(?:the|an?)\s+(?:arithmetic\s+)?(?:{_EXTREME})\b"
         r"(?!\s+(?:\w+\s+)?(?:first|to|allowed|possible)\b)",
         r"\bthe\s+(?:first|last)\s+(?:item|element|word|entry|name|value|number|character|letter)\b",
     ),

@@ -214,6 +214,24 @@ def test_what_cannot_be_executed_is_a_hint_with_a_reason(
     assert (found.examples, found.predicates) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("Return 0 instead of failing when the text is no number", "how errors are handled"),
+        ("A wrong text must not raise.", "how errors are handled"),
+        ("The dot may not be at the end.", "a position"),
+        ("Positions count from 1.", "a position"),
+        ("Return both the minimum and the maximum.", "distinct operations"),
+        ("Mind the empty list.", "an edge case"),
+        ("Check a before b, in this order.", "an order"),
+        ("Sort the numbers.", None),
+        ("Return the end of the raised bed.", None),
+    ],
+)
+def test_a_hint_says_what_it_is_about(spec: str, reason: str | None) -> None:
+    assert [h.reason for h in extract(spec, "f", ONE).hints] == [reason] * (reason is not None)
+
+
 def test_contradictions_are_reported_and_not_resolved() -> None:
     found = extract("f(3) == 9. But then f(3) returns 8. And f(2) == 4.", "f", ONE)
 
