@@ -155,8 +155,7 @@ class CodeGenerator(Stage):
         """Return Python source that parses.
 
         Raises:
-            StageFailed: The answer holds no code, or code that defines another function. What
-                does not parse is left to the sandbox to judge.
+            StageFailed: The answer holds no code, or code that does not define the function.
         """
         given = {"spec": spec, "ir": render(ir) if ir else None}
         seen = {key: value for key, value in given.items() if value is not None}
@@ -172,7 +171,11 @@ class CodeGenerator(Stage):
         code: str = answer.code
         if not code.strip():
             raise StageFailed(FailureCategory.OTHER, "the answer of the code stage is empty")
-        if defines(code, name) is False:
+        defined = defines(code, name)
+        if defined is None:
+            msg = "the answer of the code stage is not Python"
+            raise StageFailed(FailureCategory.SYNTAX, msg)
+        if not defined:
             msg = f"the answer of the code stage does not define {name}"
             raise StageFailed(FailureCategory.ENTRY_POINT_OR_ARITY, msg)
         return without_examples(code, name)

@@ -18,7 +18,14 @@ from lift_sys.sandbox import Sandbox, create_sandbox
 from lift_sys.tasks import Case, TaskView, load_tasks
 from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw, Remembering
-from programs.holes import MAX_SPLITS, answer, open_questions, signature_of, with_holes
+from programs.holes import (
+    MAX_SPLITS,
+    _slug,
+    answer,
+    open_questions,
+    signature_of,
+    with_holes,
+)
 
 DATASETS = Path(__file__).parents[2] / "datasets"
 ZERO = "def f(xs):\n    return max(xs) if xs else 0"
@@ -182,7 +189,7 @@ def test_other_answers_are_refused(args: str | None, text: str) -> None:
         answer(hole(args), text)
 
 
-ARGS = st.lists(
+ARGS: st.SearchStrategy[tuple[object, ...]] = st.lists(
     st.none() | st.booleans() | st.integers(-99, 99) | st.text(max_size=9) | st.just([])
     | st.just({}),
     max_size=3,
@@ -193,8 +200,6 @@ ARGS = st.lists(
 def test_names_are_identifiers_and_tell_calls_apart(
     first: tuple[object, ...], second: tuple[object, ...]
 ) -> None:
-    from programs.holes import _slug
-
     slugs = [_slug(write_literal(args)) for args in (first, second)]
     assert all(re.fullmatch(r"[a-z0-9_]+", s) for s in slugs)
     empties = [[type(a) for a in args if a in ([], {}, "")] for args in (first, second)]
