@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from lift_sys.ir.compact import compact_key, pack, unpack
 from lift_sys.ir.schema import wire_schema
+from programs.cleaning import defines
 from programs.signatures import COMPACT_SIGNATURE
 
 Messages = list[dict[str, Any]]
@@ -179,7 +180,16 @@ class ProseAdapter(_Layout):
 
 
 class CodeAdapter(ProseAdapter):
-    """Python in a code fence, or without one."""
+    """Python in a code fence, or without one.
+
+    Args:
+        name: The function that is asked for, where a block that defines it is to be found among
+            others: a model may repeat the code of the spec first.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__()
+        self._name = name
 
     def format_assistant_message_content(
         self,
@@ -192,7 +202,11 @@ class CodeAdapter(ProseAdapter):
         return f"```python\n{code.strip()}\n```"
 
     def parse(self, signature: type[Signature], completion: str) -> dict[str, Any]:
-        """Return the first fenced block, or the whole answer where there is no fence."""
+        """Return the first block that defines the function, else the first block.
+
+        An answer without a fence is one block.
+        """
         (name,) = signature.output_fields
-        fenced = _FENCE.search(completion)
-        return {name: (fenced.group(1) if fenced else completion).strip("\n")}
+        blocks = _FENCE.findall(completion) or [completion]
+        defining = (b for b in blocks if self._name and defines(b, self._name))
+        return {name: next(defining, blocks[0]).strip("\n")}

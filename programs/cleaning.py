@@ -1,9 +1,43 @@
-"""What is cut from generated code before anybody looks at it."""
+"""What generated code defines, and what is cut from it before anybody looks at it."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
+
+
+def defines(code: str, name: str) -> bool | None:
+    """Tell whether code binds a name at module level; None where it does not parse.
+
+    What is bound inside ``if``, ``try``, ``with`` and loops counts, for it may run.
+    """
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    return any(name in _bound(node) for node in _statements(tree))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Return what runs at module level: nothing inside functions and classes."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(
+            child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+        ):
+            yield from _statements(child)
+
+
+def _bound(node: ast.AST) -> set[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Name(id=name, ctx=ast.Store()):
+            return {name}
+        case ast.alias(name=name, asname=asname):
+            return {asname or name.partition(".")[0]}
+    return set()
 
 
 def without_examples(code: str, name: str) -> str:

@@ -131,18 +131,32 @@ def _clusters(drawn: Sequence[Attempt], draw: Draw) -> dict[int, Cluster]:
 
 def _behaviour(attempt: Attempt, probes: Sequence[str], draw: Draw) -> tuple[int, tuple[str, ...]]:
     """Return an attempt's standing and what each probe gave."""
-    observe = any(case.args_after is not None for case in draw.view.visible)
+    standing, outcomes = run_on(attempt, probes, draw)
+    observe = _observes(draw)
+    return standing, tuple(outcome_text(o, observe=observe) for o in outcomes)
+
+
+def run_on(
+    attempt: Attempt, probes: Sequence[str], draw: Draw
+) -> tuple[int, tuple[CallOutcome, ...]]:
+    """Return an attempt's standing and how its code ended on each probe.
+
+    Raises:
+        SandboxError: The sandbox failed.
+    """
     submission = Submission(
         code=attempt.code or "",
         entry_point=str(draw.view.entry_point),
-        calls=tuple(Call(args=args, observe_args=observe) for args in probes),
+        calls=tuple(Call(args=args, observe_args=_observes(draw)) for args in probes),
     )
     execution = draw.sandbox.execute(submission)
     checked = attempt.agreement or Agreement()
     standing = STANDING if checked.stated_held == checked.stated_total else REFUTED
-    if _ended_at_once(execution):
-        standing = BROKEN
-    return standing, tuple(_outcome(o, observe=observe) for o in execution.outcomes)
+    return BROKEN if _ended_at_once(execution) else standing, execution.outcomes
+
+
+def _observes(draw: Draw) -> bool:
+    return any(case.args_after is not None for case in draw.view.visible)
 
 
 def _ended_at_once(execution: Execution) -> bool:
@@ -151,7 +165,7 @@ def _ended_at_once(execution: Execution) -> bool:
     return execution.status is not Status.PASSED and all(o == outcomes[-1] for o in outcomes)
 
 
-def _outcome(outcome: CallOutcome, *, observe: bool) -> str:
+def outcome_text(outcome: CallOutcome, *, observe: bool) -> str:
     """Return a text that is the same for equal outcomes and only for those."""
     if outcome.status is Status.PASSED:
         text = canonical(outcome.value)

@@ -17,7 +17,7 @@ from lift_sys.ir.render import render
 from lift_sys.ir.schema import WireCritique, from_wire
 from lift_sys.verdict import FailureCategory
 from programs.adapters import CodeAdapter, ProseAdapter, StructuredAdapter
-from programs.cleaning import without_examples
+from programs.cleaning import defines, without_examples
 from programs.critique import Critique, Issue, listed
 from programs.forms import BASIC, NO_REMINDER, IRForm, Reminder
 from programs.signatures import Analyse, CritiqueIR, RefineIR, RepairCode, WriteCode, WriteIR
@@ -150,12 +150,18 @@ class CodeWriter(Stage):
         """Return Python source.
 
         Raises:
-            StageFailed: The answer holds no code.
+            StageFailed: The answer holds no code, or code that does not define the function.
         """
         code: str = answer.code
+        of = f"the answer of the {self.name} stage"
         if not code.strip():
-            msg = f"the answer of the {self.name} stage is empty"
-            raise StageFailed(FailureCategory.OTHER, msg)
+            raise StageFailed(FailureCategory.OTHER, f"{of} is empty")
+        defined = defines(code, name)
+        if defined is None:
+            raise StageFailed(FailureCategory.SYNTAX, f"{of} is not Python")
+        if not defined:
+            msg = f"{of} does not define {name}"
+            raise StageFailed(FailureCategory.ENTRY_POINT_OR_ARITY, msg)
         return without_examples(code, name)
 
 
@@ -176,12 +182,13 @@ class CodeGenerator(CodeWriter):
         """Return Python source.
 
         Raises:
-            StageFailed: The answer holds no code.
+            StageFailed: The answer holds no code, or code that does not define the function.
         """
         given = {"spec": spec, "ir": render(ir) if ir else None}
         seen = {key: value for key, value in given.items() if value is not None}
         answer = self.ask(
             sampling,
+            CodeAdapter(name),
             signature=reminder.signature(self.predict.signature),
             demos=self._demos_showing(set(seen)),
             name=name,
@@ -213,7 +220,8 @@ class Repairer(CodeWriter):
         """Return Python source.
 
         Raises:
-            StageFailed: The answer holds no code.
+            StageFailed: The answer holds no code, or code that does not define the function.
         """
-        answer = self.ask(sampling, name=name, spec=spec, draft=code, problems=listed(problems))
+        inputs = {"name": name, "spec": spec, "draft": code, "problems": listed(problems)}
+        answer = self.ask(sampling, CodeAdapter(name), **inputs)
         return self.read(answer, name)

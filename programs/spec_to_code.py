@@ -17,6 +17,7 @@ from lift_sys.ir.schema import MAX_ASSERTIONS
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.attempts import Attempt, Draw, Remembering
+from programs.conclusion import conclude
 from programs.critique import BLAME
 from programs.drawing import Candidate, draw_candidates
 from programs.hypers import Hyper
@@ -137,7 +138,8 @@ class SpecToCode(dspy.Module):
 
         Returns:
             A prediction with ``code`` (str or None), ``ir`` (SpecIR or None), ``entry_point``,
-            ``failure`` (str or None) and ``attempts`` (every candidate, in order).
+            ``failure`` (str or None), ``attempts`` (every candidate, in order) and ``holes`` (what
+            the spec leaves open; also in the IR).
 
         Raises:
             ConfigError: The spec is empty, too long, or asks for a class; or a stage names a model
@@ -159,13 +161,7 @@ class SpecToCode(dspy.Module):
             chosen = drawn[chosen.attempt.index] = writing.add_code(chosen)
         if dspy.settings.trace is not None:
             dspy.settings.trace.extend(chosen.trace)
-        return dspy.Prediction(
-            code=chosen.attempt.code,
-            ir=chosen.attempt.ir,
-            entry_point=view.entry_point,
-            failure=chosen.attempt.failure,
-            attempts=tuple(c.attempt for c in drawn),
-        )
+        return conclude(chosen.attempt, [c.attempt for c in drawn], draw)
 
     def _draw(self, view: TaskView, n: int) -> Draw:
         return Draw(

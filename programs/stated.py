@@ -1,16 +1,16 @@
 """What the spec's own text states, put where the program uses it.
 
-Owns how extracted constraints enter an IR, the agreement and the IR stage's prompt. What states
-nothing (``Extraction()``) changes nothing.
+Owns how extracted constraints enter an IR, the agreement and the IR stage's prompt, and what they
+contradict. What states nothing (``Extraction()``) changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lift_sys.ir.lint import Kind, lint
-from lift_sys.ir.models import Assertion, SpecIR, TypedHole
-from lift_sys.knowledge.constraints import Extraction
+from lift_sys.ir.models import Assertion, SpecIR
+from lift_sys.knowledge.constraints import Contradiction, Extraction
 from lift_sys.literals import parse_literal
 from lift_sys.tasks import Case
 
@@ -35,15 +35,15 @@ def with_stated(ir: SpecIR, visible: Sequence[Case], extraction: Extraction) -> 
     Args:
         ir: As a model wrote it.
         visible: Cases that come with the task; those that raise have no form as assertion.
-        extraction: What the text states. What contradicts itself or a case becomes a hole.
+        extraction: What the text states.
     """
     name = ir.signature.name
     cases = [case.render(name) for case in visible if case.raises is None]
-    by_args = {_args(case): case for case in visible}
+    taken = {_args(case.args) for case in visible}
     found = {
         _meaning(c.predicate, ir): c.predicate
         for c in extraction.constraints
-        if c.predicate is not None and not (c.case and _args(c.case) in by_args)
+        if c.predicate is not None and not (c.case and _args(c.case.args) in taken)
     }
     derived = [
         a
@@ -51,28 +51,25 @@ def with_stated(ir: SpecIR, visible: Sequence[Case], extraction: Extraction) -> 
         if a.predicate not in cases and not (found and _meaning(a.predicate, ir) in found)
     ]
     stated = [Assertion(predicate=p, provenance="stated") for p in (*cases, *found.values())]
-    holes = _contradictions(by_args, extraction, ir)
-    update = {"assertions": (*stated, *derived), "holes": (*ir.holes, *holes)}
-    return ir.model_copy(update=update)
+    return ir.model_copy(update={"assertions": (*stated, *derived)})
 
 
-def _contradictions(
-    by_args: Mapping[str, Case], extraction: Extraction, ir: SpecIR
-) -> list[TypedHole]:
-    pairs = list(extraction.contradictions)
+def contradictions(
+    name: str, visible: Sequence[Case], extraction: Extraction
+) -> tuple[Contradiction, ...]:
+    """Return where what the text states contradicts itself or a visible case.
+
+    A contradiction within the text is settled by a visible case of the same arguments.
+    """
+    by_args = {_args(case.args): case for case in visible}
+    found = [c for c in extraction.contradictions if _args(c.args) not in by_args]
     for constraint in extraction.constraints:
-        case = by_args.get(_args(constraint.case)) if constraint.case else None
-        if case and constraint.case and not _agree(case, constraint.case):
-            pairs.append((constraint.text, case.render(ir.signature.name)))
-    return [
-        TypedHole(
-            identifier=f"contradiction_{number}",
-            type_hint=ir.signature.returns or "Any",
-            description=f"the spec says both {first!r} and {second!r}",
-            kind="contradiction",
-        )
-        for number, (first, second) in enumerate(pairs, start=1)
-    ]
+        said = constraint.case
+        case = by_args.get(_args(said.args)) if said else None
+        if said and case and not _agree(case, said):
+            against = case.render(name)
+            found.append(Contradiction(args=case.args, first=constraint.text, second=against))
+    return tuple(found)
 
 
 def stated_cases(visible: Sequence[Case], extraction: Extraction) -> tuple[Case, ...]:
@@ -81,12 +78,12 @@ def stated_cases(visible: Sequence[Case], extraction: Extraction) -> tuple[Case,
     A visible case is exact and comes with the task: where the text says something else of the same
     arguments, the case stands.
     """
-    taken = {_args(case) for case in visible}
-    return (*visible, *(c for c in extraction.examples if _args(c) not in taken))
+    taken = {_args(case.args) for case in visible}
+    return (*visible, *(c for c in extraction.examples if _args(c.args) not in taken))
 
 
-def _args(case: Case) -> str:
-    return repr(parse_literal(case.args))
+def _args(text: str) -> str:
+    return repr(parse_literal(text))
 
 
 def _agree(first: Case, second: Case) -> bool:

@@ -150,21 +150,30 @@ def run(
     preset: Annotated[str, typer.Option(help="Used without --program.")] = "single",
     name: Annotated[str | None, typer.Option(help="Name of the function.")] = None,
     model: Model = "qwen2.5-coder-0.5b",
+    fill: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: answer an open question of an earlier run; repeatable."),
+    ] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask the open questions here.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
     unsafe: Unsafe = False,
 ) -> None:
     """Turn one spec into an IR and code, and print both."""
     from lift_sys.app import jobs
+    from lift_sys.app.answering import Request, answer, ask_on, read_fills, require_terminal
     from programs.requests import refuse_unusable
 
     text = sys.stdin.read() if spec == "-" else spec
-    refuse_unusable(text)  # before a model is fetched or loaded
+    refuse_unusable(text, name)  # before a model is fetched or loaded
+    request = Request(text, name, read_fills(fill or ()))
+    if ask:
+        require_terminal(sys.stdin)
     with closing(_sandbox(unsafe)) as sandbox:
         chosen = jobs.choose_program(program, None if program else preset, model, sandbox)
         _prepare_models(chosen.models)
-        answer = jobs.answer(chosen, text, name)
-    sys.stdout.write(answer.as_json() if as_json else answer.as_text())
-    if answer.code is None:
+        made = answer(chosen, request, ask_on(sys.stdin, sys.stderr) if ask else None)
+    sys.stdout.write(made.as_json() if as_json else made.as_text())
+    if made.code is None:
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""What the commands do, free of words and options: resolve, choose, evaluate, answer.
+"""What the commands do, free of words and options: resolve, choose, evaluate.
 
 Owns the steps between the command line and the packages, so that they can be called without it.
 """
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dspy
 from pydantic import ValidationError
 
 from lift_sys.app import environment, gate
@@ -25,9 +24,6 @@ from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.files import file_sha256
 from lift_sys.inference import catalogue
-from lift_sys.inference.usage import Usage, recording
-from lift_sys.ir.models import SpecIR
-from lift_sys.ir.render import render
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task, load_tasks
 from optimizers.evaluate import Row
@@ -187,81 +183,3 @@ def evaluate(
         closed = gate.close(opening, rate.passed, rate.total, ledger)
         save_artifact(with_test(artifact, report, closed), gated)
     return report
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a program made of one spec.
-
-    Attributes:
-        entry_point: Name of the function.
-        ir: The IR, if one was made.
-        code: The function, if one was written.
-        failure: Why there is none.
-        agreement: How many executable assertions held, in words.
-        usage: Tokens and engine seconds.
-    """
-
-    entry_point: str
-    ir: SpecIR | None
-    code: str | None
-    failure: str | None
-    agreement: str
-    usage: Usage
-
-    def as_text(self) -> str:
-        """Return it for a person."""
-        parts = ["## IR\n", render(self.ir) if self.ir else "none (this program makes no IR)"]
-        parts += ["\n## Code\n"]
-        parts += [f"```python\n{self.code}\n```" if self.code else f"no code: {self.failure}"]
-        parts += [
-            f"\n{self.agreement} {self.usage.completion_tokens} tokens out, "
-            f"{self.usage.seconds:.1f} s in the model."
-        ]
-        return "\n".join(parts) + "\n"
-
-    def as_json(self) -> str:
-        """Return it for a machine, as one line."""
-        document = {
-            "entry_point": self.entry_point,
-            "ir": self.ir.model_dump(mode="json") if self.ir else None,
-            "code": self.code,
-            "failure": self.failure,
-            "agreement": self.agreement,
-            "usage": self.usage.model_dump(mode="json"),
-        }
-        return json.dumps(document, ensure_ascii=False) + "\n"
-
-
-def answer(chosen: Chosen, spec: str, name: str | None) -> Answer:
-    """Run a program on one spec.
-
-    Raises:
-        ConfigError: The spec or the name cannot be used.
-        ModelError: The model cannot be had.
-        InfrastructureError: The backend or the sandbox failed.
-    """
-    if name is not None and not name.isidentifier():
-        msg = f"{name!r} is not a Python identifier; give --name a word such as count_words"
-        raise ConfigError(msg)
-    models = model_source()
-    program = chosen.program.with_models(models)
-    with recording() as calls, dspy.context(lm=models(chosen.model)):
-        prediction = program(spec=spec, entry_point=name)
-    return Answer(
-        entry_point=prediction.entry_point,
-        ir=prediction.ir,
-        code=prediction.code,
-        failure=prediction.failure,
-        agreement=_agreement(prediction),
-        usage=Usage.of(calls),
-    )
-
-
-def _agreement(prediction: dspy.Prediction) -> str:
-    chosen = next((a for a in prediction.attempts if a.code == prediction.code), None)
-    if chosen is None or chosen.agreement is None or prediction.ir is None:
-        return ""
-    checked = chosen.agreement.stated_total + chosen.agreement.derived_total
-    held = chosen.agreement.stated_held + chosen.agreement.derived_held
-    return f"{held} of {checked} executable assertions hold on the code."

@@ -83,12 +83,21 @@ class Assertion(Record):
 
 
 class TypedHole(Record):
-    """Something the spec leaves open."""
+    """Something the spec leaves open.
+
+    Attributes:
+        identifier: Made from the question itself, so that the same question has the same name.
+        type_hint: Of the answer.
+        description: The question, for a person.
+        kind: What left it open, e.g. ``contradiction``.
+        args: Where the question is what one call gives: literal text of its argument tuple.
+    """
 
     identifier: str
     type_hint: str
     description: str
     kind: str
+    args: str | None = None
 
 
 class SpecIR(Versioned):

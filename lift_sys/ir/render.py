@@ -1,16 +1,17 @@
 """An IR as readable Markdown, for people and for the code stage's prompt.
 
 Owns the wording of the sections. The same text is shown by ``lift run`` and sent to the model, so
-that what a person reads is what the model read.
+that what a person reads is what the model read. Holes are not part of it: they are questions to a
+person, and a model would answer them in the code.
 """
 
 from __future__ import annotations
 
-from lift_sys.ir.models import Effect, SpecIR
+from lift_sys.ir.models import Effect, SpecIR, TypedHole
 
 
 def render(ir: SpecIR) -> str:
-    """Return the IR as Markdown, without what is empty."""
+    """Return the IR as Markdown, without holes and what is empty."""
     lines = [f"**Intent**: {ir.intent.summary}"]
     if ir.intent.rationale:
         lines[0] += f" ({ir.intent.rationale})"
@@ -25,12 +26,12 @@ def render(ir: SpecIR) -> str:
         for assertion in ir.assertions:
             reason = f": {assertion.rationale}" if assertion.rationale else ""
             lines.append(f"- `{assertion.predicate}`{reason}")
-    if ir.holes:
-        lines += ["", "**Holes**"]
-        lines += [
-            f"- `{h.identifier}: {h.type_hint}` ({h.kind}): {h.description}" for h in ir.holes
-        ]
     return "\n".join(lines)
+
+
+def render_hole(hole: TypedHole) -> str:
+    """Return a hole as one line of Markdown."""
+    return f"- `{hole.identifier}: {hole.type_hint}` ({hole.kind}): {hole.description}"
 
 
 def _effect(effect: Effect) -> str:

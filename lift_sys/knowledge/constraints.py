@@ -58,17 +58,30 @@ class Constraint(Record):
     reason: str = ""
 
 
+class Contradiction(Record):
+    """Examples with equal arguments and different outcomes.
+
+    Attributes:
+        args: Literal text of the argument tuple.
+        first: One of them, as written.
+        second: Another one, as written.
+    """
+
+    args: str
+    first: str
+    second: str
+
+
 class Extraction(Record):
     """All that one text states.
 
     Attributes:
         constraints: In the order of the text, without repetitions.
-        contradictions: Pairs of examples with equal arguments and different outcomes, as written;
-            neither is among the examples.
+        contradictions: None of their examples is among the examples.
     """
 
     constraints: tuple[Constraint, ...] = ()
-    contradictions: tuple[tuple[str, str], ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()
 
     @property
     def examples(self) -> tuple[Case, ...]:
@@ -250,22 +263,23 @@ def _outcome(case: Case) -> tuple[str | None, str]:
 
 def _contradicting(
     made: Sequence[Constraint],
-) -> tuple[list[Constraint], tuple[tuple[str, str], ...]]:
+) -> tuple[list[Constraint], tuple[Contradiction, ...]]:
     """Turn examples with equal arguments and different outcomes into hints."""
     by_args: dict[str, list[Constraint]] = {}
     for constraint in made:
         if constraint.case:
             by_args.setdefault(repr(_parsed(constraint.case.args)), []).append(constraint)
-    pairs: list[tuple[str, str]] = []
+    found: list[Contradiction] = []
     against: set[int] = set()
     for group in by_args.values():
         outcomes = {_outcome(c.case): c for c in group if c.case}
         if len(outcomes) > 1:
             first, second = list(outcomes.values())[:2]
-            pairs.append((first.text, second.text))
+            args = first.case.args if first.case else "()"
+            found.append(Contradiction(args=args, first=first.text, second=second.text))
             against |= {id(c) for c in group}
     kept = [_disputed(c) if id(c) in against else c for c in made]
-    return kept, tuple(pairs)
+    return kept, tuple(found)
 
 
 def _disputed(constraint: Constraint) -> Constraint:

@@ -194,17 +194,43 @@ _ORDER = Phrases(
     "same order", "original order",
 )  # fmt: skip
 
+_ERROR = Phrases(
+    "raise", "raises", "an error", "exception", "exceptions", "instead of failing", "cannot fail",
+    *combine("must|should|may|does", "not fail|not raise|never fail"),
+)  # fmt: skip
+_EDGE = Phrases(
+    "empty", "blank", *combine("only|just|exactly", "one item|one element|one character")
+)
+_POSITION = Phrases(
+    "position", "positions", "index", "next to", "directly before", "directly after",
+    *combine("count|counts|counted|counting", "from"),
+    *combine("at the", "start|end|beginning|front|back"),
+    *combine("from the", "left|right|start|end|front|back"),
+)  # fmt: skip
+
+
+_TELLING = (
+    (_REST, "what happens otherwise"),
+    (Phrases(*sorted(_OTHERWISE)), "what happens otherwise"),
+    (_ORDER, "an order"),
+)
+_TELLING_LESS = (
+    (Phrases("exactly"), "something exact"),
+    (_ERROR, "how errors are handled"),
+    (_POSITION, "a position"),
+    (Phrases("both"), "distinct operations"),
+    (_EDGE, "an edge case"),
+)
+
 
 def _tells(text: Text, i: int) -> str | None:
     """Say why a clause with this token is worth a hint."""
-    if _REST.match(text, i) or text.is_word(i, _OTHERWISE):
-        return "what happens otherwise"
-    if _ORDER.match(text, i):
-        return "an order"
+    told = next((reason for phrases, reason in _TELLING if phrases.match(text, i)), None)
+    if told:
+        return told
     if bound(text, i) and not number_at(text, i):
         return "a range"
-    if text.is_word(i, {"exactly"}):
-        return "something exact"
-    if text.is_kind(i, Kind.LITERAL) and text.tokens[i].text[:1] in "'\"":
+    told = next((reason for phrases, reason in _TELLING_LESS if phrases.match(text, i)), None)
+    if not told and text.is_kind(i, Kind.LITERAL) and text.tokens[i].text[:1] in "'\"":
         return "a quoted literal"
-    return None
+    return told

@@ -123,6 +123,19 @@ def test_an_unusable_spec(spec: str, words: str) -> None:
     refused(lift("run", spec), words)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("Write a class Stack with push.",), "asks for a class"),
+        (("Add one.", "--name", "class"), "cannot name a function"),
+        (("Add one.", "--fill", "empty_items"), "NAME=VALUE"),
+        (("Add one.", "--ask"), "needs a terminal"),
+    ],
+)
+def test_a_request_that_cannot_be_worked_on(options: tuple[str, ...], words: str) -> None:
+    refused(lift("run", *options), words)
+
+
 def test_a_broken_task_line_is_named(tmp_path: Path) -> None:
     tasks = tmp_path / "tasks.jsonl"
     tasks.write_text(json.dumps(TASK) + "\n" + json.dumps({**TASK, "id": "u", "hidden": 3}) + "\n")

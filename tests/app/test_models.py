@@ -12,6 +12,7 @@ import dspy
 import pytest
 
 from lift_sys.app import jobs, load, models
+from lift_sys.app.answering import Request, answer
 from lift_sys.app.export import Artifact, ModelRef, describe_program, save_artifact
 from lift_sys.app.models import model_source, models_of_job, weights
 from lift_sys.config import RunConfig
@@ -139,9 +140,10 @@ def test_a_measurement_asks_both_models_and_each_answer_once(
 def test_an_answer_comes_from_both_models(
     engines: dict[str, ScriptedEngine], sandbox: Sandbox
 ) -> None:
-    answer = jobs.answer(jobs.Chosen(two_models(sandbox), "both", SMALL), "Double x.", "double")
+    chosen = jobs.Chosen(two_models(sandbox), "both", SMALL)
+    made = answer(chosen, Request("Double x.", "double"))
 
-    assert answer.code == "def double(x):\n    return 2 * x"
+    assert made.code == "def double(x):\n    return 2 * x"
     assert {model: len(engine.requests) for model, engine in engines.items()} == {
         SMALL: 1,
         LARGE: 1,

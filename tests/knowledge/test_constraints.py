@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lift_sys.ir.models import FunctionSignature, Parameter
-from lift_sys.knowledge.constraints import Extraction, Form, extract
+from lift_sys.knowledge.constraints import Contradiction, Extraction, Form, extract
 
 
 def signature(*names: str) -> FunctionSignature:
@@ -214,10 +214,30 @@ def test_what_cannot_be_executed_is_a_hint_with_a_reason(
     assert (found.examples, found.predicates) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("Return 0 instead of failing when the text is no number", "how errors are handled"),
+        ("A wrong text must not raise.", "how errors are handled"),
+        ("The dot may not be at the end.", "a position"),
+        ("Positions count from 1.", "a position"),
+        ("Return both the minimum and the maximum.", "distinct operations"),
+        ("Mind the empty list.", "an edge case"),
+        ("Check a before b, in this order.", "an order"),
+        ("Sort the numbers.", None),
+        ("Return the end of the raised bed.", None),
+    ],
+)
+def test_a_hint_says_what_it_is_about(spec: str, reason: str | None) -> None:
+    assert [h.reason for h in extract(spec, "f", ONE).hints] == [reason] * (reason is not None)
+
+
 def test_contradictions_are_reported_and_not_resolved() -> None:
     found = extract("f(3) == 9. But then f(3) returns 8. And f(2) == 4.", "f", ONE)
 
-    assert found.contradictions == (("f(3) == 9", "f(3) returns 8"),)
+    assert found.contradictions == (
+        Contradiction(args="(3,)", first="f(3) == 9", second="f(3) returns 8"),
+    )
     assert [case.render("f") for case in found.examples] == ["f(2) == 4"]
     assert [h.reason for h in found.hints] == ["contradicts another example"] * 2
 

@@ -219,10 +219,10 @@ def wired(detail: str, wire: str) -> dict[str, Any]:
     return {"signature": "count_ints(n: int) -> str", **COMPACT[detail], **checks}
 
 
-def script(detail: str, wire: str) -> ScriptedEngine:
+def script(detail: str, wire: str, code: str = CODE) -> ScriptedEngine:
     def answer(request: Request) -> str:
         structured = request.config.response_format is not None
-        return json.dumps(wired(detail, wire)) if structured else CODE
+        return json.dumps(wired(detail, wire)) if structured else code
 
     return ScriptedEngine(answer)
 
@@ -274,7 +274,7 @@ def test_every_form_serves_whatever_the_code_stage_sees(
     program = make_program("adaptive", sandbox)
     hypers = {"ir_detail": pair[0], "ir_wire": pair[1], "code_sees": sees, "assertions": 3, "n": 2}
     set_hypers(program, hypers)
-    engine = script(*pair)
+    engine = script(*pair, CODE.replace("count_ints", "size"))
     with dspy.context(lm=dspy.LM("local/s", engine=engine, cache=False, num_retries=0)):
         answer = program(spec=BOOL_SPEC, entry_point="size")
     assert answer.failure is None

@@ -1,4 +1,4 @@
-"""Where extracted constraints go: assertions, holes, cases, hints."""
+"""Where extracted constraints go: assertions, cases, hints; and what contradicts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import pytest
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.tasks import Case
-from programs.stated import MAX_HINT_CHARS, MAX_HINTS, stated_cases, with_hints, with_stated
+from programs.stated import (
+    MAX_HINT_CHARS,
+    MAX_HINTS,
+    contradictions,
+    stated_cases,
+    with_hints,
+    with_stated,
+)
 
 SIGNATURE = FunctionSignature(name="f", parameters=(Parameter(name="x", type_hint="int"),))
 IR = SpecIR(
@@ -37,15 +44,16 @@ def test_examples_and_properties_come_first_as_stated_and_only_once() -> None:
         ("result >= 0", "stated"),
         ("f(4) == 16", "derived"),
     ]
-    assert found.holes == ()
 
 
-def test_a_contradiction_within_the_text_is_a_hole() -> None:
-    found = stated_in("f(2) == 4. But f(2) == 5.")
+def test_a_contradiction_within_the_text_states_nothing_until_a_case_settles_it() -> None:
+    spec = "f(2) == 4. But f(2) == 5."
+    found = extract(spec, "f", SIGNATURE)
 
-    assert [h.kind for h in found.holes] == ["contradiction"]
-    assert "'f(2) == 4' and 'f(2) == 5'" in found.holes[0].description
-    assert [a.provenance for a in found.assertions] == ["derived", "derived"]
+    (against,) = contradictions("f", (), found)
+    assert (against.args, against.first, against.second) == ("(2,)", "f(2) == 4", "f(2) == 5")
+    assert [a.provenance for a in stated_in(spec).assertions] == ["derived", "derived"]
+    assert contradictions("f", (Case(args="(2,)", expected="4"),), found) == ()
 
 
 @pytest.mark.parametrize(
@@ -53,11 +61,11 @@ def test_a_contradiction_within_the_text_is_a_hole() -> None:
 )
 def test_a_case_stands_where_the_text_says_something_else(case: Case) -> None:
     spec = "f(1) == 2. f(2) == 4."
-    found = stated_in(spec, (case,))
+    extraction = extract(spec, "f", SIGNATURE)
 
-    assert "f(1) == 2" not in [a.predicate for a in found.assertions]
-    assert [h.kind for h in found.holes] == ["contradiction"]
-    cases = stated_cases((case,), extract(spec, "f", SIGNATURE))
+    assert "f(1) == 2" not in [a.predicate for a in stated_in(spec, (case,)).assertions]
+    assert [c.first for c in contradictions("f", (case,), extraction)] == ["f(1) == 2"]
+    cases = stated_cases((case,), extraction)
     assert [c.args for c in cases] == [case.args, "(2,)"]
 
 
