@@ -105,9 +105,26 @@ def optimize(
 @app.command("eval")
 def evaluate(
     artifact: Annotated[
-        Path | None, typer.Argument(help="A compiled program; or name a --preset.")
+        Path | None, typer.Argument(help="A compiled program; or name a --preset, or both.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="A strategy, e.g. direct or single.")] = None,
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(help="A strategy, e.g. direct or single; several, or all, are compared."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="A hyper's value, in every preset."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH=VALUE", help="Also measure every preset with this change."),
+    ] = None,
+    equal_tokens: Annotated[
+        bool,
+        typer.Option(
+            "--equal-tokens", help="Also measure direct at the generated tokens of each program."
+        ),
+    ] = False,
     data: Annotated[str, typer.Option(help="A shipped set, e.g. dev, or a task file.")] = "dev",
     limit: Annotated[int | None, typer.Option(min=1, help="Most tasks.")] = None,
     model: Model = "qwen2.5-coder-0.5b",
@@ -116,27 +133,31 @@ def evaluate(
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
 ) -> None:
-    """Measure a compiled program or a preset on tasks.
+    """Measure compiled programs and presets on the same tasks, and compare them.
 
     The same measurement started again continues where it stopped.
     """
     from rich.console import Console
 
-    from lift_sys.app import jobs
-    from lift_sys.app.progress import counting
+    from lift_sys.app.lineup import Wanted, make_lineup
+    from lift_sys.app.measure import Measurement, load_set
+    from lift_sys.app.progress import Progress
+    from lift_sys.app.tables import markdown
 
+    wanted = Wanted(artifact, preset or (), model, settings or (), vary or ())
     with closing(_sandbox(unsafe)) as sandbox:
-        chosen = jobs.choose_program(artifact, preset, model, sandbox)
-        tasks = jobs.load_set(data, limit, open_test=open_test)
-        _prepare_model(chosen.model)
-        with counting(Console(stderr=True), len(tasks.tasks)) as on_row:
-            report = jobs.evaluate(chosen, tasks, sandbox, runs, on_row)
+        lineup = make_lineup(wanted, sandbox)
+        tasks = load_set(data, limit, open_test=open_test)
+        _prepare_model(lineup.model)
+        planned = dict.fromkeys(lineup.programs, len(tasks.tasks))
+        with Progress(Console(stderr=True), planned) as progress:
+            measurement = Measurement(lineup, tasks, sandbox, runs, progress)
+            report = measurement.run(equal_tokens=equal_tokens)
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
     else:
-        from lift_sys.app.report import markdown
-
-        Console().print(markdown(report), soft_wrap=True, highlight=False)
+        text = markdown(report, detailed=True)
+        Console().print(text, soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app.report import Report, build_report, markdown, p_text, summarise
+from lift_sys.app.report import Report, build_report, summarise
+from lift_sys.app.tables import markdown, p_text
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
 from metrics.stats import Rate
