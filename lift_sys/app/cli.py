@@ -144,7 +144,7 @@ def evaluate(
     from lift_sys.app.progress import Progress
     from lift_sys.app.tables import markdown
 
-    wanted = Wanted(artifact, preset or (), model, settings or (), vary or ())
+    wanted = Wanted(artifact, preset or (), model, settings or (), vary or (), equal_tokens)
     with closing(_sandbox(unsafe)) as sandbox:
         lineup = make_lineup(wanted, sandbox)
         tasks = load_set(data, limit, open_test=open_test)
@@ -152,7 +152,7 @@ def evaluate(
         planned = dict.fromkeys(lineup.programs, len(tasks.tasks))
         with Progress(Console(stderr=True), planned) as progress:
             measurement = Measurement(lineup, tasks, sandbox, runs, progress)
-            report = measurement.run(equal_tokens=equal_tokens)
+            report = measurement.run()
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
     else:

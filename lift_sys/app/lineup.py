@@ -39,6 +39,7 @@ class Wanted:
         model: Id of the model; an artifact brings its own, also for the presets beside it.
         settings: ``PATH=VALUE``, for every preset.
         variations: ``PATH=VALUE``, each one more program for every preset.
+        equal_tokens: Whether direct prompting is also given the tokens of each program.
     """
 
     artifact: Path | None
@@ -46,6 +47,7 @@ class Wanted:
     model: str
     settings: Sequence[str] = ()
     variations: Sequence[str] = ()
+    equal_tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Lineup:
         model: Id of the model.
         programs: By name, in the order of the table; the artifact's is the last.
         pairs: Names of programs to compare, the second against the first.
-        spenders: Names of those whose tokens direct prompting may be given too.
+        spenders: Names of those whose tokens direct prompting is given too.
         artifact: Path of the artifact.
     """
 
@@ -99,6 +101,8 @@ def make_lineup(wanted: Wanted, sandbox: Sandbox) -> Lineup:
     catalogue.get(model)
     pairs = _pairs(compared, baselines or compared[:1])
     pairs += [(base, name) for name, (base, _) in varied.items()]
+    if not wanted.equal_tokens:
+        spenders = []
     return Lineup(model, programs, pairs, spenders, wanted.artifact)
 
 
@@ -124,6 +128,9 @@ def _refuse_idle(wanted: Wanted, presets: Sequence[str]) -> None:
         raise ConfigError(msg)
     if not presets and (wanted.settings or wanted.variations):
         msg = "--set and --vary change presets, and an artifact is measured as it is; add --preset"
+        raise ConfigError(msg)
+    if wanted.equal_tokens and wanted.artifact is None and set(presets) == {BASELINES[0]}:
+        msg = "--equal-tokens gives direct the tokens of another program; name one with --preset"
         raise ConfigError(msg)
 
 

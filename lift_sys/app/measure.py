@@ -83,23 +83,16 @@ class Measurement:
         self._progress = progress
         self._every: dict[str, Row] = {}
 
-    def run(self, *, equal_tokens: bool = False) -> Report:
+    def run(self) -> Report:
         """Run the programs and return their figures, which the run directory keeps too.
 
         Executed tasks are kept, so that an interrupted measurement goes on where it stopped. An
         artifact on a test set is noted in the ledger, and in the artifact, before and after.
 
-        Args:
-            equal_tokens: Also run direct prompting at the tokens of each program.
-
         Raises:
-            ConfigError: There is nothing to give equal tokens to, or the artifact has been run on
-                this test set before.
+            ConfigError: The artifact has been run on this test set before.
             LiftError: A data, model, disk, backend or sandbox failure.
         """
-        if equal_tokens and not self._lineup.spenders:
-            msg = "--equal-tokens gives direct prompting the tokens of another program; name one"
-            raise ConfigError(msg)
         opened = self._open()
         directory = RunDirectory(self._directory)
         with directory.locked():
@@ -110,13 +103,13 @@ class Measurement:
                 self._progress.row,
                 directory.calls(),
             )
-            report = self._measure(evaluator, equal_tokens=equal_tokens)
+            report = self._measure(evaluator)
             directory.write("report.json", report.model_dump_json(indent=2) + "\n")
             directory.write("report.md", markdown(report, detailed=True))
         self._close(opened, report)
         return report
 
-    def _measure(self, evaluator: Evaluator, *, equal_tokens: bool) -> Report:
+    def _measure(self, evaluator: Evaluator) -> Report:
         lineup, data = self._lineup, self._data
 
         def run(name: str, program: SpecToCode) -> Sequence[Row]:
@@ -124,14 +117,14 @@ class Measurement:
             rows = list(evaluator.run(program, data.tasks, name))
             self._progress.end()
             self._every |= {row.key: row for row in rows}
-            if len(lineup.programs) > 1 or equal_tokens:
+            if len(lineup.programs) > 1 or lineup.spenders:
                 passed = Rate.of(sum(row.score.passed for row in rows), len(rows))
                 self._progress.say(f"  {name}: {passed}")
             return rows
 
         tables = {name: run(name, program) for name, program in lineup.programs.items()}
         pairs, matches = list(lineup.pairs), list[TokenMatch]()
-        for name in lineup.spenders if equal_tokens else ():
+        for name in lineup.spenders:
             match, rows = match_tokens(
                 name, lineup.programs[name], tables[name], run, self._sandbox
             )

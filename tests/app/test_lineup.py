@@ -49,7 +49,7 @@ def values(program: SpecToCode) -> dict[str, Any]:
 
 
 def test_every_preset_is_compared_with_both_baselines(sandbox: Sandbox) -> None:
-    found = lineup(sandbox, "adaptive", "single", "direct", "refine", "adaptive")
+    found = lineup(sandbox, "adaptive", "single", "direct", "refine", "adaptive", equal_tokens=True)
     assert list(found.programs) == ["adaptive", "single", "direct", "refine"]
     assert found.pairs == [
         ("direct", "single"),
@@ -71,6 +71,7 @@ def test_without_a_baseline_the_first_is_one(sandbox: Sandbox) -> None:
 
 def test_all_presets(sandbox: Sandbox) -> None:
     found = lineup(sandbox, "all")
+    assert found.spenders == []
     assert list(found.programs) == list(PRESETS)
     assert len(found.pairs) == 1 + 2 * (len(PRESETS) - 2)
 
@@ -89,7 +90,14 @@ def test_settings_are_in_every_program_and_in_its_name(sandbox: Sandbox) -> None
 
 def test_a_variation_is_compared_with_what_it_varies_only(sandbox: Sandbox) -> None:
     variations = ["quirks=triggered", "n=1"]
-    found = lineup(sandbox, "direct", "adaptive", settings=["n=3"], variations=variations)
+    found = lineup(
+        sandbox,
+        "direct",
+        "adaptive",
+        settings=["n=3"],
+        variations=variations,
+        equal_tokens=True,
+    )
     assert list(found.programs) == [
         "direct, n=3",
         "direct, n=3, quirks=triggered",
@@ -117,7 +125,9 @@ def test_a_variation_that_a_preset_has_already_is_left_out(sandbox: Sandbox) -> 
 
 def test_an_artifact_comes_last_and_brings_its_model(sandbox: Sandbox, tmp_path: Path) -> None:
     path = artifact(tmp_path / "best.json", sandbox)
-    found = lineup(sandbox, "direct", "single", artifact=path, settings=["quirks=all"])
+    found = lineup(
+        sandbox, "direct", "single", artifact=path, settings=["quirks=all"], equal_tokens=True
+    )
     assert list(found.programs)[-1] == "best"
     assert values(found.programs["best"]) == values(make_program("refine", sandbox))
     assert (found.model, found.artifact) == (OTHER, path)
@@ -134,6 +144,7 @@ def test_an_artifact_that_is_called_as_a_preset(sandbox: Sandbox, tmp_path: Path
     ("wanted", "words"),
     [
         ({}, "give an artifact, or --preset"),
+        ({"presets": ["direct"], "equal_tokens": True}, "the tokens of another program"),
         ({"presets": ["tripple"]}, "there is no preset 'tripple'"),
         ({"settings": ["n"]}, "write PATH=VALUE"),
         ({"settings": ["=3"]}, "write PATH=VALUE"),
