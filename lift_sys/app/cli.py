@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lift_sys.app import cli_models, cli_tasks
+from lift_sys.app import cli_measure, cli_models, cli_tasks
+from lift_sys.app.cli_options import Model, OpenTest, Runs, Unsafe, prepare_models, sandbox_for
 from lift_sys.errors import LiftError
-
-if TYPE_CHECKING:
-    from lift_sys.sandbox.base import Sandbox
 
 INTERRUPTED = 130
 
@@ -31,17 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing rich would double its time
     add_completion=False,
 )
+app.add_typer(cli_measure.app)
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_tasks.app, name="tasks")
-
-Unsafe = Annotated[
-    bool, typer.Option("--unsafe", help="Run generated code even where no sandbox layer holds.")
-]
-Runs = Annotated[Path, typer.Option(help="Folder of the run directories.")]
-OpenTest = Annotated[
-    bool, typer.Option("--open-test", help="Run on test tasks: once per artifact, on the record.")
-]
-Model = Annotated[str, typer.Option(help="Model id; see `lift models list`.")]
 
 
 @app.command()
@@ -90,8 +79,8 @@ def optimize(
         FINAL: 3 * len(data.test if open_test else data.dev),
     }
     ledger = gate.Ledger(environment.ledger_file()) if open_test else None
-    with closing(_sandbox(unsafe)) as sandbox:
-        _prepare_models(models_of_job(job))
+    with closing(sandbox_for(unsafe=unsafe)) as sandbox:
+        prepare_models(models_of_job(job))
         with Progress(console, planned) as progress:
             outcome = optimize(job, data, runs, sandbox, progress, ledger)
     console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
@@ -102,43 +91,6 @@ def optimize(
     )
     console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
     console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)
-
-
-@app.command("eval")
-def evaluate(
-    artifact: Annotated[
-        Path | None, typer.Argument(help="A compiled program; or name a --preset.")
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="A strategy, e.g. direct or single.")] = None,
-    data: Annotated[str, typer.Option(help="A shipped set, e.g. dev, or a task file.")] = "dev",
-    limit: Annotated[int | None, typer.Option(min=1, help="Most tasks.")] = None,
-    model: Model = "qwen2.5-coder-0.5b",
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    runs: Runs = Path("runs"),
-    open_test: OpenTest = False,
-    unsafe: Unsafe = False,
-) -> None:
-    """Measure a compiled program or a preset on tasks.
-
-    The same measurement started again continues where it stopped.
-    """
-    from rich.console import Console
-
-    from lift_sys.app import jobs
-    from lift_sys.app.progress import counting
-
-    with closing(_sandbox(unsafe)) as sandbox:
-        chosen = jobs.choose_program(artifact, preset, model, sandbox)
-        tasks = jobs.load_set(data, limit, open_test=open_test)
-        _prepare_models(chosen.models)
-        with counting(Console(stderr=True), len(tasks.tasks)) as on_row:
-            report = jobs.evaluate(chosen, tasks, sandbox, runs, on_row)
-    if as_json:
-        sys.stdout.write(report.model_dump_json() + "\n")
-    else:
-        from lift_sys.app.report import markdown
-
-        Console().print(markdown(report), soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -168,63 +120,13 @@ def run(
     request = Request(text, name, read_fills(fill or ()))
     if ask:
         require_terminal(sys.stdin)
-    with closing(_sandbox(unsafe)) as sandbox:
+    with closing(sandbox_for(unsafe=unsafe)) as sandbox:
         chosen = jobs.choose_program(program, None if program else preset, model, sandbox)
-        _prepare_models(chosen.models)
+        prepare_models(chosen.models)
         made = answer(chosen, request, ask_on(sys.stdin, sys.stderr) if ask else None)
     sys.stdout.write(made.as_json() if as_json else made.as_text())
     if made.code is None:
         raise typer.Exit(1)
-
-
-@app.command()
-def compare(
-    a: Annotated[Path, typer.Argument(help="A run directory, an artifact, or a report as JSON.")],
-    b: Annotated[Path, typer.Argument(help="Likewise, on the same tasks.")],
-    program_a: Annotated[
-        str | None, typer.Option(help="Which program of A; default: the last, a run's winner.")
-    ] = None,
-    program_b: Annotated[str | None, typer.Option(help="Likewise, of B.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Compare two measured programs task by task, and say what that shows of B."""
-    from lift_sys.app.compare import load_side, markdown, pair
-
-    both = pair(load_side(a, program_a), load_side(b, program_b))
-    sys.stdout.write(both.model_dump_json() + "\n" if as_json else markdown(both))
-
-
-@app.command()
-def blame(
-    artifact: Annotated[
-        Path | None, typer.Argument(help="A compiled program; or name a --preset.")
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="A strategy that makes an IR.")] = None,
-    data: Annotated[str, typer.Option(help="Train, dev, or a task file.")] = "train",
-    limit: Annotated[int | None, typer.Option(min=1, help="Most tasks.")] = None,
-    model: Model = "qwen2.5-coder-0.5b",
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    runs: Runs = Path("runs"),
-    unsafe: Unsafe = False,
-) -> None:
-    """Tell whose fault a program's failures are: the IR's, the code's, both, or the spec's.
-
-    Failed tasks that have a gold IR run once more, with it in place of the IR stage.
-    """
-    from rich.console import Console
-
-    from lift_sys.app import jobs
-    from lift_sys.app.blame import blame, markdown, refuse_pointless
-    from lift_sys.app.progress import counting
-
-    with closing(_sandbox(unsafe)) as sandbox:
-        chosen = jobs.choose_program(artifact, preset, model, sandbox)
-        tasks = jobs.load_set(data, limit, open_test=True)  # refused below, in its own words
-        refuse_pointless(chosen, tasks)
-        _prepare_models(chosen.models)
-        with counting(Console(stderr=True), len(tasks.tasks)) as on_row:
-            report = blame(chosen, tasks, sandbox, runs, on_row)
-    sys.stdout.write(report.model_dump_json() + "\n" if as_json else markdown(report))
 
 
 @app.command()
@@ -247,22 +149,6 @@ def doctor(unsafe: Unsafe = False) -> None:
         healthy = healthy and good
     if not healthy:
         raise typer.Exit(2)
-
-
-def _sandbox(unsafe: bool) -> Sandbox:
-    from lift_sys.app import environment
-    from lift_sys.sandbox import create_sandbox
-
-    environment.quiet_libraries()
-    return create_sandbox(unsafe=unsafe)
-
-
-def _prepare_models(model_ids: Iterable[str]) -> None:
-    from lift_sys.inference import catalogue
-
-    usable = [catalogue.get_servable(model_id).id for model_id in model_ids]
-    for model_id in usable:
-        cli_models.pull_with_progress(model_id)
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from lift_sys.app.export import load_artifact
-from lift_sys.app.report import Report, failure_table, p_text
+from lift_sys.app.report import Report
+from lift_sys.app.tables import failure_table, p_text
 from lift_sys.errors import ConfigError
 from lift_sys.record import Record
 from lift_sys.verdict import FailureCategory

@@ -1,4 +1,4 @@
-"""What the commands do, free of words and options: resolve, choose, evaluate.
+"""What the commands do, free of words and options: resolve, choose.
 
 Owns the steps between the command line and the packages, so that they can be called without it.
 """
@@ -6,27 +6,17 @@ Owns the steps between the command line and the packages, so that they can be ca
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from lift_sys.app import environment, gate
-from lift_sys.app.assemble import with_test
-from lift_sys.app.export import build_program, load_artifact, save_artifact
-from lift_sys.app.models import model_source
-from lift_sys.app.report import Report, build_report
-from lift_sys.app.run import make_evaluator
-from lift_sys.app.store import RunDirectory
+from lift_sys.app.export import build_program, load_artifact
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
-from lift_sys.files import file_sha256
 from lift_sys.inference import catalogue
 from lift_sys.sandbox.base import Sandbox
-from lift_sys.tasks import Task, load_tasks
-from optimizers.evaluate import Row
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
 from programs.stages import named_models
@@ -105,81 +95,3 @@ def choose_program(
         return Chosen(program, artifact.stem, loaded.model.id, artifact)
     catalogue.get(model)
     return Chosen(make_program(str(preset), sandbox), str(preset), model)
-
-
-@dataclass(frozen=True)
-class TaskSet:
-    """A task set to measure on.
-
-    Attributes:
-        name: A shipped set or a path.
-        tasks: Its tasks, perhaps fewer than all.
-        sha256: Of its file.
-        is_test: Whether it was behind the gate.
-    """
-
-    name: str
-    tasks: tuple[Task, ...]
-    sha256: str
-    is_test: bool
-
-
-def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
-    """Read a task set; one with test tasks only if it is opened on purpose, and whole.
-
-    Raises:
-        ConfigError: It holds test tasks, and the flag was not given or a limit was.
-        DatasetError: It is missing or broken.
-    """
-    path = environment.data_file(name)
-    tasks = load_tasks(path)
-    gate.require_flag(name, tasks, given=open_test)
-    is_test = gate.holds_test_tasks(tasks)
-    if is_test and limit is not None:
-        msg = f"{name!r} is a test set, which is opened whole: leave --limit out"
-        raise ConfigError(msg)
-    return TaskSet(name, tuple(tasks[:limit]), file_sha256(path), is_test)
-
-
-def evaluate(
-    chosen: Chosen,
-    data: TaskSet,
-    sandbox: Sandbox,
-    runs: Path,
-    on_row: Callable[[Row, bool], None] | None = None,
-) -> Report:
-    """Run a program over a task set and return its figures.
-
-    Executed tasks are kept, so that an interrupted measurement goes on where it stopped. An
-    artifact on a test set is noted in the ledger, and in the artifact, before and after.
-
-    Args:
-        chosen: The program.
-        data: The task set.
-        sandbox: Where generated code runs.
-        runs: Where run directories are; measurements with one model on one set share one.
-        on_row: Called with each executed task and whether it was reused.
-
-    Raises:
-        ConfigError: The artifact has been run on this test set before.
-        LiftError: A data, model, disk, backend or sandbox failure.
-    """
-    ledger = gate.Ledger(environment.ledger_file())
-    gated = chosen.path if data.is_test else None
-    if gated is not None:
-        artifact = load_artifact(gated)
-        opening = gate.open_once(artifact, data.name, data.sha256, ledger)
-        opened = artifact.model_copy(update={"openings": (*artifact.openings, opening)})
-        save_artifact(opened, gated)
-    run = RunDirectory(runs / f"eval-{chosen.model}-{data.sha256[:12]}")
-    with run.locked():
-        models = model_source(run.calls())
-        evaluator = make_evaluator(chosen.model, sandbox, run.rows(), models, on_row)
-        program = chosen.program.with_models(models)
-        rows = list(evaluator.run(program, data.tasks, chosen.name))
-    report = build_report(data.name, data.sha256, {chosen.name: rows}, rows)
-    if gated is not None:
-        rate = report.results[0].rate
-        closed = gate.close(opening, rate.passed, rate.total, ledger)
-        save_artifact(with_test(artifact, report, closed), gated)
-    return report

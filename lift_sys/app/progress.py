@@ -7,8 +7,6 @@ phase or a trial ends, and one about every half minute in between.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -123,23 +121,3 @@ class Progress:
             done = self._done if phase == self._phase else 0
             total += max(planned - done, 0) * (seconds / n if n else mean)
         return total
-
-
-@contextmanager
-def counting(console: Console, total: int) -> Iterator[Callable[[Row, bool], None]]:
-    """Show how far one measurement is: what is yielded takes each executed task.
-
-    Args:
-        console: Where to write; only a terminal is written to.
-        total: Tasks to execute.
-    """
-    done = passed = 0
-    with console.status(f"0 of {total} tasks") as status:
-
-        def on_row(row: Row, _: bool) -> None:
-            nonlocal done, passed
-            done += 1
-            passed += row.score.passed
-            status.update(f"{done} of {total} tasks, {passed} passed")
-
-        yield on_row

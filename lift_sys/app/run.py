@@ -21,8 +21,9 @@ from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report, markdown, summarise
+from lift_sys.app.report import Report, build_report, summarise
 from lift_sys.app.store import RunDirectory
+from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.record import canonical_json

@@ -9,7 +9,7 @@ Owns the files of a run:
     pool.json          the demo sets
     study.journal      the trials (Optuna's journal)
     invocations.jsonl  one line for each time the job was run to its end
-    report.json/.md    the final table
+    report.json/.md    the final table; of measurements, the last one's
     best.json          the artifact
 
 A line that a crash cut off is dropped when the file is opened again. Whole files are written

@@ -14,7 +14,8 @@ from dspy.lm15 import Request
 
 from lift_sys.app import blame as module
 from lift_sys.app.blame import blame, markdown, refuse_pointless
-from lift_sys.app.jobs import Chosen, TaskSet
+from lift_sys.app.jobs import Chosen
+from lift_sys.app.measure import TaskSet
 from lift_sys.errors import ConfigError
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
@@ -71,7 +72,7 @@ def answer(request: Request) -> str:
 def scripted(sandbox: Sandbox, engine: ScriptedEngine) -> Callable[..., Evaluator]:
     lm = dspy.LM("local/scripted", engine=engine, cache=False, num_retries=0)
 
-    def make(model: str, _: Sandbox, rows: Rows, on_row: Any, calls: Any) -> Evaluator:
+    def make(model: str, _: Sandbox, rows: Rows, models: Any, on_row: Any) -> Evaluator:
         return Evaluator(
             lambda: lm, model, lambda t, c, f: score_code(t, c, f, sandbox), rows, on_row
         )

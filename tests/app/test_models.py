@@ -10,11 +10,15 @@ from typing import Any
 
 import dspy
 import pytest
+from rich.console import Console
 
 from lift_sys.app import jobs, load, models
 from lift_sys.app.answering import Request, answer
 from lift_sys.app.export import Artifact, ModelRef, describe_program, save_artifact
+from lift_sys.app.lineup import Lineup
+from lift_sys.app.measure import Measurement, TaskSet
 from lift_sys.app.models import model_source, models_of_job, weights
+from lift_sys.app.progress import Progress
 from lift_sys.config import RunConfig
 from lift_sys.errors import ArtifactError, ModelError
 from lift_sys.inference import catalogue
@@ -118,15 +122,17 @@ def test_a_measurement_asks_both_models_and_each_answer_once(
     engines: dict[str, ScriptedEngine], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     chosen = jobs.Chosen(two_models(sandbox), "both", SMALL)
-    data = jobs.TaskSet("mine", (TASK,), "0" * 64, is_test=False)
-    first = jobs.evaluate(chosen, data, sandbox, tmp_path)
+    lineup = Lineup(SMALL, {"both": chosen.program}, pairs=(), spenders=())
+    data = TaskSet("mine", (TASK,), "0" * 64, is_test=False)
+    progress = Progress(Console(quiet=True), {})
+    first = Measurement(lineup, data, sandbox, tmp_path, progress).run()
     asked = {model: len(engine.requests) for model, engine in engines.items()}
     (rows,) = tmp_path.glob("*/rows.jsonl")
     rows.unlink()
     engines.clear()
-    again = jobs.evaluate(chosen, data, sandbox, tmp_path)
+    again = Measurement(lineup, data, sandbox, tmp_path, progress).run()
 
-    assert chosen.models == (SMALL, LARGE)
+    assert chosen.models == lineup.models == (SMALL, LARGE)
     assert asked == {SMALL: 1, LARGE: 1}
     assert sum(len(engine.requests) for engine in engines.values()) == 0
     assert first.results[0].usage.completion_tokens == again.results[0].usage.completion_tokens

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app.report import Report, build_report, markdown, p_text, summarise
+from lift_sys.app.report import Report, TokenMatch, build_report, summarise
+from lift_sys.app.tables import markdown, p_text
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
 from metrics.stats import Rate
@@ -186,3 +187,72 @@ def test_json_loses_nothing() -> None:
     back = Report.model_validate_json(report.model_dump_json())
     assert back == report
     assert markdown(back) == markdown(report)
+
+
+def test_stages_in_the_order_of_their_first_call() -> None:
+    ir = call(tokens=30).model_copy(update={"stage": "ir"})
+    code = call(tokens=7).model_copy(update={"stage": "code"})
+    cut = code.model_copy(update={"finish_reason": "length", "cached_tokens": 75})
+    some = [row(0, passed=True, calls=(ir, code)), row(1, passed=False, calls=(ir, cut))]
+    report = build_report("d", "0" * 64, {"direct": rows("11"), "single": some}, [])
+    stages = [(s.stage, s.usage.completion_tokens, s.truncated) for s in report.results[1].stages]
+    assert stages == [("ir", 60, 0), ("code", 14, 1)]
+    assert (
+        "\n\n| program | stage | calls | tokens out | tokens in | cached | seconds | truncated |\n"
+        "|---|---|---:|---:|---:|---:|---:|---:|\n"
+        "| direct | unnamed | 2 | 20 | 200 | 25% | 4 | 0 |\n"
+        "| single | ir | 2 | 60 | 200 | 25% | 4 | 0 |\n"
+        "| single | code | 2 | 14 | 200 | 50% | 4 | 1 |\n\n- "
+    ) in markdown(report, detailed=True)
+    assert "| stage |" not in markdown(report)
+
+
+def test_candidates_per_task() -> None:
+    some = [row(0, passed=True, attempts=4), row(1, passed=False, attempts=1)]
+    text = markdown(build_report("d", "0" * 64, {"adaptive": some}, []), detailed=True)
+    assert "| program | passed | tokens out | tokens in (cached) | seconds | candidates per" in text
+    assert "| adaptive | 1/2 (50.0 %, 95 % CI 9–91 %) | 20 | 200 (50) | 5 | 2.5 |" in text
+
+
+def test_only_the_pairs_asked_for_are_compared() -> None:
+    tables = {"direct": FIRST, "zero-shot IR": SECOND, "winner": THIRD}
+    pairs = [("direct", "winner"), ("zero-shot IR", "direct")]
+    report = build_report("d", "0" * 64, tables, [], pairs)
+    assert [(p.first, p.second) for p in report.comparisons] == pairs
+    found = [p.comparison for p in report.comparisons]
+    assert [c.p_value for c in found] == [0.0625, 0.03125]
+    assert [c.p_corrected for c in found] == [0.0625, 0.0625]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "(96%): 20 a candidate, 1.3 candidates per task; N = 4 would spend 260 (104%)."),
+        ({"next_tokens": None}, "candidates per task; no more can be drawn."),
+        (
+            {"next_tokens": None, "direct_tokens": 1000},
+            "a spends 250. direct × 3 spends 1,000 (400%): 83 a candidate, 1.3 candidates per "
+            "task; no fewer can be drawn.",
+        ),
+        ({"program_tokens": 0}, "direct × 3 spends 240 (of nothing)"),
+    ],
+)
+def test_equal_tokens_say_both_numbers(changes: dict[str, Any], words: str) -> None:
+    fields: dict[str, Any] = {
+        "program": "a", "direct": "direct × 3", "n": 3, "program_tokens": 250,
+        "direct_tokens": 240, "direct_candidates": 12, "next_tokens": 260,
+    }  # fmt: skip
+    match = TokenMatch.model_validate(fields | changes)
+    report = build_report("d", "0" * 64, {"a": FIRST}, [], matches=[match])
+    assert words in markdown(report)
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_reports_of_earlier_releases_keep_neither_candidates_nor_stages() -> None:
+    old = make_report().model_dump(mode="json")
+    del old["matches"]
+    for result in old["results"]:
+        del result["candidates"], result["stages"]
+    text = markdown(Report.model_validate(old), detailed=True)
+    assert "| 22 | not kept |" in text
+    assert "| stage |" not in text

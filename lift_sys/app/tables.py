@@ -1,0 +1,170 @@
+"""A report in words: the Markdown that the terminal shows and ``report.md`` holds.
+
+Owns every sentence and table about results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from lift_sys.app.report import Report, Result, TokenMatch
+from lift_sys.inference.usage import Usage
+from lift_sys.verdict import FailureCategory
+from metrics.stats import ALPHA
+
+
+def markdown(report: Report, *, detailed: bool = False) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        report: Of at least one program.
+        detailed: Also say how many candidates were drawn, and what each stage cost.
+    """
+    lines = [f"### {report.data}: {report.results[0].rate.total} tasks", ""]
+    more = [" candidates per task |", "---:|"] if detailed else ["", ""]
+    lines += ["| program | passed | tokens out | tokens in (cached) | seconds |" + more[0]]
+    lines += ["|---|---|---:|---:|---:|" + more[1]]
+    lines += [_program(r) + (f" {_candidates(r)} |" if detailed else "") for r in report.results]
+    failures = {r.name: r.failure_categories for r in report.results}
+    lines += ["", *_categories(report), "", *failure_table(failures)]
+    lines += _stages(report) if detailed else []
+    lines += [*_matches(report), *_comparisons(report), "", _footer(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _program(result: Result) -> str:
+    usage = result.usage
+    return (
+        f"| {result.name} | {result.rate} | {usage.completion_tokens:,} | "
+        f"{usage.prompt_tokens:,} ({usage.cached_tokens:,}) | {result.seconds:.0f} |"
+    )
+
+
+def _candidates(result: Result) -> str:
+    if result.candidates is None or not result.rate.total:
+        return "not kept"
+    return f"{result.candidates / result.rate.total:.1f}"
+
+
+def _stages(report: Report) -> list[str]:
+    """Return the table of what each stage of each program cost, an empty line behind it."""
+    lines = [
+        f"| {result.name} | {s.stage or 'unnamed'} | {s.usage.calls} | "
+        f"{s.usage.completion_tokens:,} | {s.usage.prompt_tokens:,} | {_cached(s.usage):.0%} | "
+        f"{s.usage.seconds:.0f} | {s.truncated} |"
+        for result in report.results
+        for s in result.stages
+    ]
+    head = "| program | stage | calls | tokens out | tokens in | cached | seconds | truncated |"
+    return [head, "|---|---|" + "---:|" * 6, *lines, ""] if lines else []
+
+
+def _cached(usage: Usage) -> float:
+    """Return the share of prompt tokens that came from the prefix cache, in [0, 1]."""
+    return usage.cached_tokens / usage.prompt_tokens if usage.prompt_tokens else 0.0
+
+
+def _matches(report: Report) -> list[str]:
+    lines = [f"- {_match(match, report.results[0].rate.total)}" for match in report.matches]
+    return ["At equal tokens out:", "", *lines, ""] if lines else []
+
+
+def _match(match: TokenMatch, tasks: int) -> str:
+    """Say how close direct prompting comes to the tokens of a program."""
+    drawn = match.direct_candidates
+    each = match.direct_tokens / drawn if drawn else 0.0
+    text = (
+        f"{match.program} spends {match.program_tokens:,}. {match.direct} spends "
+        f"{match.direct_tokens:,} ({_share(match.direct_tokens, match.program_tokens)}): "
+        f"{each:.0f} a candidate, {drawn / tasks if tasks else 0:.1f} candidates per task"
+    )
+    if match.next_tokens is None:
+        bound = "no fewer" if match.direct_tokens > match.program_tokens else "no more"
+        return f"{text}; {bound} can be drawn."
+    share = _share(match.next_tokens, match.program_tokens)
+    return f"{text}; N = {match.n + 1} would spend {match.next_tokens:,} ({share})."
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "of nothing"
+
+
+def _categories(report: Report) -> list[str]:
+    lines = [
+        "| category | " + " | ".join(r.name for r in report.results) + " |",
+        "|---|" + "---|" * len(report.results),
+    ]
+    for category in report.results[0].by_category:
+        rates = [r.by_category[category] for r in report.results]
+        cells = [f"{r.passed}/{r.total} ({r.low:.0%}–{r.high:.0%})" for r in rates]
+        lines.append(f"| {category} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def failure_table(failures: Mapping[str, Mapping[str, FailureCategory]]) -> list[str]:
+    """Return the lines of a table that counts failures by category, an empty line behind it.
+
+    Args:
+        failures: For each column's head, the categories by task id. Categories that do not occur
+            get no line; if none does there is no table.
+    """
+    counts = {name: Counter(found.values()) for name, found in failures.items()}
+    lines = [
+        f"| {category.replace('_', ' ')} | "
+        + " | ".join(str(found[category]) for found in counts.values())
+        + " |"
+        for category in FailureCategory
+        if any(found[category] for found in counts.values())
+    ]
+    head = "| failure | " + " | ".join(counts) + " |"
+    return [head, "|---|" + "---:|" * len(counts), *lines, ""] if lines else []
+
+
+def _comparisons(report: Report) -> list[str]:
+    together = len(report.comparisons)
+    lines = []
+    for pair in report.comparisons:
+        c = pair.comparison
+        corrected = f" (corrected {p_text(c.p_corrected)})" if together > 1 else ""
+        lines.append(
+            f"- {pair.second} against {pair.first}: {len(c.only_second)} tasks gained, "
+            f"{len(c.only_first)} lost, {c.difference}, exact McNemar p {p_text(c.p_value)}"
+            f"{corrected}, {pair.second_tokens:,} against {pair.first_tokens:,} tokens out: "
+            f"{c.verdict}."
+        )
+    if together > 1:
+        lines.append(
+            f"- Verdicts go by p after Holm's correction for {together} comparisons; the clearest "
+            f"needs {_flips_needed(ALPHA / together)} one-sided flips or more to show a "
+            f"difference (p ≤ {ALPHA}); read the intervals."
+        )
+    else:
+        lines.append(
+            f"- {report.results[0].rate.total} tasks show a difference (p ≤ {ALPHA}) only from "
+            f"{_flips_needed(ALPHA)} one-sided flips on; read the intervals."
+        )
+    return lines
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value as it is printed, with its relation sign."""
+    return f"= {p_value:.3f}" if p_value >= 0.0005 else "< 0.001"
+
+
+def _flips_needed(alpha: float) -> int:
+    """Return the fewest flips, all one way, that the exact test calls significant."""
+    flips = 1
+    while 2 * 0.5**flips > alpha:
+        flips += 1
+    return flips
+
+
+def _footer(report: Report) -> str:
+    usage = report.usage
+    return (
+        f"Whole run: {usage.calls} answers generated, {usage.completion_tokens:,} tokens out, "
+        f"{usage.prompt_tokens:,} in ({_cached(usage):.0%} from the prefix cache), "
+        f"{usage.seconds:.0f} s in the model and {report.overhead_seconds:.1f} s outside it "
+        f"({report.share_outside_model:.1%})."
+    )
