@@ -5,6 +5,7 @@ Owns what each stage sends and how its answer is read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,7 @@ class IRWriter(Stage):
             sampling,
             form.adapter,
             signature=reminder.signature(form.signature(self.predict.signature)),
-            demos=[form.demo(demo) for demo in self.predict.demos],
+            demos=self.demos_for(str(inputs["spec"]), form.demo),
             name=name,
             **inputs,
             **reminder.inputs,
@@ -151,18 +152,30 @@ class CodeGenerator(Stage):
         ir: SpecIR | None,
         sampling: Sampling,
         reminder: Reminder = NO_REMINDER,
+        sees: str = "spec_and_ir",
     ) -> str:
         """Return Python source that parses.
+
+        Args:
+            name: Of the function.
+            spec: Chooses the demos, also where it is not seen.
+            ir: Of the function.
+            sampling: How the answer is drawn.
+            reminder: Of quirks of Python.
+            sees: A value of the hyper ``code_sees``: which of spec and IR the request shows.
 
         Raises:
             StageFailed: The answer holds no code.
         """
-        given = {"spec": spec, "ir": render(ir) if ir else None}
+        given = {
+            "spec": None if sees == "ir" else spec,
+            "ir": None if ir is None or sees == "spec" else render(ir),
+        }
         seen = {key: value for key, value in given.items() if value is not None}
         answer = self.ask(
             sampling,
             signature=reminder.signature(self.predict.signature),
-            demos=self._demos_showing(set(seen)),
+            demos=self.demos_for(spec or "", lambda demo: _cut(demo, {"name", "code", *seen})),
             name=name,
             **seen,
             **reminder.inputs,
@@ -172,12 +185,7 @@ class CodeGenerator(Stage):
             raise StageFailed(FailureCategory.OTHER, "the answer of the code stage is empty")
         return without_examples(code, name)
 
-    def _demos_showing(self, seen: set[str]) -> list[dict[str, Any]]:
-        """Return the demos cut to what this call sees; those that lack some of it are left out."""
-        keep = {"name", "code"} | seen
-        demos = [dict(demo) for demo in self.predict.demos]
-        return [
-            {k: v for k, v in demo.items() if k in keep}
-            for demo in demos
-            if all(demo.get(k) for k in keep)
-        ]
+
+def _cut(demo: Mapping[str, Any], keys: set[str]) -> dict[str, Any] | None:
+    """Return these fields of a demo; ``None`` where it lacks some."""
+    return {k: v for k, v in demo.items() if k in keys} if all(map(demo.get, keys)) else None

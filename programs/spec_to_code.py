@@ -203,13 +203,14 @@ class SpecToCode(dspy.Module):
 
     def _write_code(self, attempt: Attempt, view: TaskView, rollout: int) -> Attempt:
         name, spec = str(view.entry_point), spec_with_examples(view)
-        sees = "spec" if attempt.ir is None else self.code_sees.value
+        sees = "spec" if attempt.ir is None else str(self.code_sees.value)
         code = self.code_generator(
             name=name,
-            spec=None if sees == "ir" else spec,
-            ir=None if sees == "spec" else attempt.ir,
+            spec=spec,
+            ir=attempt.ir,
             sampling=self._sampling(spec, "code", attempt.index, rollout),
             reminder=NO_REMINDER if sees == "ir" else remind(str(self.quirks.value), view.spec),
+            sees=sees,
         )
         extraction = self._extract(view, attempt.ir.signature if attempt.ir else None)
         stated = stated_cases(view.visible, extraction)

@@ -18,6 +18,7 @@ from lift_sys.errors import ProviderError
 from lift_sys.inference import usage
 from lift_sys.verdict import FailureCategory, no_answer
 from programs.adapters import StructuredAdapter
+from programs.demo_choice import CHOICES, MOST, NO_LIMIT, DemoChoice, Show
 from programs.hypers import Hyper
 
 
@@ -42,7 +43,7 @@ class Sampling:
 
 
 class Stage(dspy.Module):
-    """One predictor, its prompt layout and its token limit."""
+    """One predictor, its prompt layout, its token limit and the choice among its demos."""
 
     name: ClassVar[str]
     signature: ClassVar[type[Signature]]
@@ -53,6 +54,25 @@ class Stage(dspy.Module):
         super().__init__()
         self.predict = dspy.Predict(self.signature)
         self.max_tokens = Hyper(f"{self.name}.max_tokens", *self.token_limits)
+        self.demo_choice = Hyper(f"{self.name}.demo_choice", *CHOICES)
+        self.demo_count = Hyper(f"{self.name}.demo_count", MOST, *range(MOST))
+        self.demo_tokens = Hyper(f"{self.name}.demo_tokens", NO_LIMIT, 250, 500, 1_000, 2_000)
+
+    def demos_for(self, spec: str, show: Show = dict) -> list[dict[str, Any]]:
+        """Return the demos that a request shows; those without every output are left out.
+
+        Args:
+            spec: The request in plain language, whether or not the stage sees it.
+            show: Gives a demo the form of this request.
+        """
+        outputs = self.predict.signature.output_fields
+        whole = [d for d in self.predict.demos if all(d.get(k) is not None for k in outputs)]
+        choice = DemoChoice(
+            how=str(self.demo_choice.value),
+            count=int(self.demo_count.value),
+            tokens=int(self.demo_tokens.value),
+        )
+        return choice.of(whole, spec, show)
 
     def ask(
         self, sampling: Sampling, adapter: dspy.Adapter | None = None, **inputs: Any
@@ -63,6 +83,7 @@ class Stage(dspy.Module):
             sampling: How the answer is drawn.
             adapter: Where another form than the stage's own is asked for.
             inputs: The signature's; also ``signature`` and ``demos``, for this request only.
+                Without ``demos`` it shows those for the spec.
 
         Raises:
             StageFailed: The answer does not parse or was cut off.
@@ -73,6 +94,8 @@ class Stage(dspy.Module):
             "seed": sampling.seed,
             "max_tokens": self.max_tokens.value,
         }
+        if "demos" not in inputs:
+            inputs["demos"] = self.demos_for(str(inputs["spec"]))
         adapter = adapter or self.adapter
         if isinstance(adapter, StructuredAdapter):
             config["response_format"] = adapter.response_format

@@ -157,7 +157,14 @@ def _build_pool(
     progress.begin(POOL, config.pool_tasks)
     rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
     progress.end()
-    pool = build_pool(data.train, rows, make_demos, size=config.demos, seed=config.seed)
+    pool = build_pool(
+        data.train,
+        rows,
+        make_demos,
+        size=config.demos,
+        seed=config.seed,
+        kinds=config.demo_sets,
+    )
     run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
     passed = sum(r.score.passed for r in rows)
     progress.say(
@@ -186,7 +193,7 @@ def _search(
     return JointSearch(
         SearchConfig(
             space=config.space | {"select": ("assertions",)},
-            needs={"n": ("temperature", tuple(t for t in config.space["temperature"] if t))},
+            needs=_needs(config, pool),
             first_points=_first_points(config, pool),
             trials=config.trials,
             tokens=config.search_tokens,
@@ -199,6 +206,13 @@ def _search(
         set_hypers,
         progress.trial,
     )
+
+
+def _needs(config: RunConfig, pool: Pool) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """Return what each hyper needs to make a difference: chance, or demos to choose from."""
+    warm = tuple(t for t in config.space["temperature"] if t)
+    of_demos = {path: (DEMOS, pool.names[1:]) for path in config.space if ".demo_" in path}
+    return {"n": ("temperature", warm), **of_demos}
 
 
 def _first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:
