@@ -70,6 +70,9 @@ class SpecToCode(dspy.Module):
         extract_assertions: Whether what the spec's text states is extracted: examples and
             properties become stated assertions, the rest hints for the IR stage.
         select: The rule that chooses among candidates (``programs.select``).
+
+    Each stage has hypers of its own (``programs.stages``), among them which of its demos a request
+    shows: ``demo_choice``, ``demo_count`` and ``demo_tokens`` (``programs.demo_choice``).
     """
 
     def __init__(self, sandbox: Sandbox) -> None:

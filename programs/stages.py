@@ -43,7 +43,15 @@ class Sampling:
 
 
 class Stage(dspy.Module):
-    """One predictor, its prompt layout, its token limit and the choice among its demos."""
+    """One predictor, its prompt layout, its token limit and the choice among its demos.
+
+    Hypers:
+        max_tokens: Tokens at which an answer is cut off.
+        demo_choice: Which demos a request shows: the first ones (``fixed``), or those ``nearest``
+            to the spec, which cost the prefix cache all that follows the instructions.
+        demo_count: Most demos of a request.
+        demo_tokens: Most tokens of all its demos, estimated; the largest value is no limit.
+    """
 
     name: ClassVar[str]
     signature: ClassVar[type[Signature]]

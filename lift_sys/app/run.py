@@ -23,9 +23,9 @@ from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, markdown, summarise
+from lift_sys.app.space import check_space, first_points, needs
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig
-from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.inference.lm import build_lm
 from lift_sys.inference.replay import Calls
@@ -35,10 +35,10 @@ from lift_sys.tasks import Task
 from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
-from optimizers.joint import DEMOS, JointSearch, SearchConfig
+from optimizers.joint import JointSearch, SearchConfig
 from optimizers.pools import Pool, build_pool
 from programs.demos import make_demos
-from programs.hypers import hypers_of, set_hypers
+from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
 
@@ -96,7 +96,7 @@ def optimize(
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
-    _check_space(config, sandbox)
+    check_space(config, sandbox)
     run = run_directory(config, data, runs)
     with run.locked():
         _record_inputs(run, config)
@@ -193,8 +193,8 @@ def _search(
     return JointSearch(
         SearchConfig(
             space=config.space | {"select": ("assertions",)},
-            needs=_needs(config, pool),
-            first_points=_first_points(config, pool),
+            needs=needs(config, pool),
+            first_points=first_points(config, pool),
             trials=config.trials,
             tokens=config.search_tokens,
             seed=config.seed,
@@ -205,25 +205,6 @@ def _search(
         study,
         set_hypers,
         progress.trial,
-    )
-
-
-def _needs(config: RunConfig, pool: Pool) -> dict[str, tuple[str, tuple[Any, ...]]]:
-    """Return what each hyper needs to make a difference: chance, or demos to choose from."""
-    warm = tuple(t for t in config.space["temperature"] if t)
-    of_demos = {path: (DEMOS, pool.names[1:]) for path in config.space if ".demo_" in path}
-    return {"n": ("temperature", warm), **of_demos}
-
-
-def _first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:
-    """Return the configured first points, completed and kept inside the space."""
-    space = {DEMOS: pool.names, **config.space}
-    return tuple(
-        {
-            path: point[path] if point.get(path) in choices else choices[0]
-            for path, choices in space.items()
-        }
-        for point in config.first_points
     )
 
 
@@ -288,17 +269,3 @@ def _run_final(
 def _record_inputs(run: RunDirectory, config: RunConfig) -> None:
     run.write("config.json", config.model_dump_json(indent=2) + "\n")
     run.write("environment.json", canonical_json(environment.describe()) + "\n")
-
-
-def _check_space(config: RunConfig, sandbox: Sandbox) -> None:
-    """Refuse a space that the program does not have, before anything is spent."""
-    hypers = hypers_of(make_program("single", sandbox))
-    for path, choices in config.space.items():
-        if path not in hypers:
-            msg = f"the space names {path!r}; this program has: {', '.join(hypers)}"
-            raise ConfigError(msg)
-        for choice in choices:
-            hypers[path].space.check(choice, path)
-    if "temperature" not in config.space:
-        msg = "the space must say which temperatures to try"
-        raise ConfigError(msg)
