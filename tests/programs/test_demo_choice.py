@@ -165,7 +165,7 @@ def test_choosing_takes_at_most_a_millisecond() -> None:
     rule.of(bank, ASKED, dict)
     times = []
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.process_time()
         rule.of(bank, ASKED * 8, dict)
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     assert min(times) < 1e-3
