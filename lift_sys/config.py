@@ -6,13 +6,15 @@ model call, stored in the run directory, and its hash names that directory.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lift_sys.record import Versioned, digest
 
 Choice = str | int | float | bool
+SetKind = Literal["spread", "short", "bank"]
+"""How a demo set is made; ``optimizers.pools`` says what each is."""
 
 DEFAULT_SPACE: dict[str, tuple[Choice, ...]] = {
     "code_sees": ("ir", "spec_and_ir", "spec"),
@@ -37,7 +39,9 @@ class RunConfig(Versioned):
         dev_data: Likewise; selection uses it.
         test_data: Likewise; only the final table uses it.
         pool_tasks: Train tasks the zero-shot program is run on to bootstrap demos.
-        demos: Demos in a demo set.
+        demos: Demos in a demo set that is no bank.
+        demo_sets: Which demo sets are made of gold and of bootstrapped demos. A bank holds all of
+            them; search ``code_generator.demo_choice`` and the like beside it.
         dev_tasks: Dev tasks every trial runs.
         test_tasks: Most test tasks in the final table.
         trials: Most trials.
@@ -56,6 +60,7 @@ class RunConfig(Versioned):
     test_data: str = "phase3"
     pool_tasks: int = Field(default=6, ge=0)
     demos: int = Field(default=2, ge=1, le=8)
+    demo_sets: tuple[SetKind, ...] = ("spread",)
     dev_tasks: int = Field(default=8, ge=1)
     test_tasks: int = Field(default=18, ge=1)
     trials: int = Field(default=8, ge=1)

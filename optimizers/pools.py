@@ -3,6 +3,11 @@
 Owns how demos are made from train tasks: *gold* ones from hand-checked IRs and reference code,
 *bootstrapped* ones from the traces of answers that passed every hidden case. A pool is hashed, so
 that the search space is provably the same when a search is resumed.
+
+From each of the two come up to three sets. A *spread* set shows some tasks of different categories;
+a *short* one the easiest and shortest of them, the shortest first; a *bank* has all of them, for
+programs that choose those nearest to the spec. A bank begins with the spread set, so a program that
+takes the first demos of a bank shows that.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import Any
 
 import dspy
 
+from lift_sys.config import SetKind
 from lift_sys.ir.models import SpecIR
 from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
@@ -21,6 +27,11 @@ from optimizers.evaluate import Row
 Demo = dict[str, Any]
 DemoMaker = Callable[[Task, SpecIR, str], dict[str, Demo]]
 """Makes one demo per predictor path from a task, an IR and code for it."""
+
+MOST_IN_BANK = 250
+"""Most demos of a bank: an artifact carries them, about 3 KB each."""
+
+Source = tuple[Task, SpecIR, str]
 
 
 class DemoSet(Record):
@@ -62,44 +73,74 @@ class Pool(Versioned):
 
 
 def build_pool(
-    tasks: Sequence[Task], rows: Sequence[Row], make_demos: DemoMaker, *, size: int, seed: int
+    tasks: Sequence[Task],
+    rows: Sequence[Row],
+    make_demos: DemoMaker,
+    *,
+    size: int,
+    seed: int,
+    kinds: Sequence[SetKind] = ("spread",),
 ) -> Pool:
     """Build the demo sets: none, gold ones and bootstrapped ones.
+
+    A set that cannot be filled, or that would show what an earlier one shows, is left out.
 
     Args:
         tasks: Train tasks.
         rows: What a teacher program answered on (some of) them.
         make_demos: Turns a task, an IR and code into demos.
-        size: Demos in a set.
-        seed: Decides which tasks a set shows.
+        size: Demos in a set that is no bank.
+        seed: Decides which tasks a spread set shows.
+        kinds: Which sets are made of each source.
     """
     by_id = {task.id: task for task in tasks}
     gold = [(t, t.gold_ir, t.reference_code) for t in tasks if t.gold_ir and t.reference_code]
     passed = [(by_id[r.task_id], r.ir, r.code) for r in rows if r.score.passed and r.ir and r.code]
     sets = [DemoSet(name="none", tasks=(), demos={})]
-    for kind, sources in (("gold", gold), ("bootstrapped", passed)):
+    for origin, sources in (("gold", gold), ("bootstrapped", passed)):
         shuffled = sorted(sources, key=lambda source: source[0].id)
-        random.Random(f"{seed}/{kind}").shuffle(shuffled)  # noqa: S311 (not a secret)
+        random.Random(f"{seed}/{origin}").shuffle(shuffled)  # noqa: S311 (not a secret)
         if len(shuffled) < size:
             continue
-        chosen = _spread(shuffled, size)
-        demos = [make_demos(task, ir, code) for task, ir, code in chosen]
-        paths = sorted({path for demo in demos for path in demo})
-        sets.append(
-            DemoSet(
-                name=f"{kind}-{size}",
-                tasks=tuple(task.id for task, _, _ in chosen),
-                demos={p: tuple(d[p] for d in demos if p in d) for p in paths},
-            )
-        )
+        made = {
+            "spread": (f"{origin}-{size}", _spread(shuffled)[:size]),
+            "short": (f"{origin}-short-{size}", _short(shuffled, size)),
+            "bank": (f"{origin}-bank", _spread(shuffled)[:MOST_IN_BANK]),
+        }
+        own: list[DemoSet] = []
+        for kind in kinds:
+            made_set = _demo_set(*made[kind], make_demos)
+            if made_set.demos not in [earlier.demos for earlier in own]:
+                own.append(made_set)
+        sets += own
     return Pool(sets=tuple(sets))
 
 
-def _spread(sources: list[tuple[Task, SpecIR, str]], size: int) -> list[tuple[Task, SpecIR, str]]:
-    """Take sources of different categories first: demos should not all show the same thing."""
-    chosen: list[tuple[Task, SpecIR, str]] = []
+def _demo_set(name: str, sources: Sequence[Source], make_demos: DemoMaker) -> DemoSet:
+    demos = [make_demos(task, ir, code) for task, ir, code in sources]
+    paths = sorted({path for demo in demos for path in demo})
+    return DemoSet(
+        name=name,
+        tasks=tuple(task.id for task, _, _ in sources),
+        demos={p: tuple(d[p] for d in demos if p in d) for p in paths},
+    )
+
+
+def _short(sources: Sequence[Source], size: int) -> list[Source]:
+    """Take easy and short sources, of different categories first; the shortest come first."""
+    return sorted(_spread(sorted(sources, key=_effort))[:size], key=_effort)
+
+
+def _effort(source: Source) -> tuple[int, int, str]:
+    task, _, code = source
+    return task.difficulty, len(task.spec) + len(code), task.id
+
+
+def _spread(sources: Sequence[Source]) -> list[Source]:
+    """Put sources of different categories first: demos should not all show the same thing."""
+    chosen: list[Source] = []
     rest = list(sources)
-    while len(chosen) < size:
+    while rest:
         seen = {task.category for task, _, _ in chosen}
         fresh = [s for s in rest if s[0].category not in seen] or rest
         chosen.append(fresh[0])

@@ -5,7 +5,7 @@ Owns what each stage sends and how its answer is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
@@ -55,7 +55,7 @@ class IRWriter(Stage):
             sampling,
             form.adapter,
             signature=reminder.signature(form.signature(self.predict.signature)),
-            demos=[form.demo(demo) for demo in self.predict.demos],
+            demos=self.demos_for(str(inputs["spec"]), form.demo, form.asked),
             name=name,
             **inputs,
             **reminder.inputs,
@@ -178,34 +178,36 @@ class CodeGenerator(CodeWriter):
         ir: SpecIR | None,
         sampling: Sampling,
         reminder: Reminder = NO_REMINDER,
+        sees: str = "spec_and_ir",
     ) -> str:
         """Return Python source.
+
+        Args:
+            name: Of the function.
+            spec: Chooses the demos, also where it is not seen.
+            ir: Of the function.
+            sampling: How the answer is drawn.
+            reminder: Of quirks of Python.
+            sees: A value of the hyper ``code_sees``: which of spec and IR the request shows.
 
         Raises:
             StageFailed: The answer holds no code, or code that does not define the function.
         """
-        given = {"spec": spec, "ir": render(ir) if ir else None}
+        given = {
+            "spec": None if sees == "ir" else spec,
+            "ir": None if ir is None or sees == "spec" else render(ir),
+        }
         seen = {key: value for key, value in given.items() if value is not None}
         answer = self.ask(
             sampling,
             CodeAdapter(name),
             signature=reminder.signature(self.predict.signature),
-            demos=self._demos_showing(set(seen)),
+            demos=self.demos_for(spec or "", lambda demo: _cut(demo, {"name", "code", *seen})),
             name=name,
             **seen,
             **reminder.inputs,
         )
         return self.read(answer, name)
-
-    def _demos_showing(self, seen: set[str]) -> list[dict[str, Any]]:
-        """Return the demos cut to what this call sees; those that lack some of it are left out."""
-        keep = {"name", "code"} | seen
-        demos = [dict(demo) for demo in self.predict.demos]
-        return [
-            {k: v for k, v in demo.items() if k in keep}
-            for demo in demos
-            if all(demo.get(k) for k in keep)
-        ]
 
 
 class Repairer(CodeWriter):
@@ -225,3 +227,8 @@ class Repairer(CodeWriter):
         inputs = {"name": name, "spec": spec, "draft": code, "problems": listed(problems)}
         answer = self.ask(sampling, CodeAdapter(name), **inputs)
         return self.read(answer, name)
+
+
+def _cut(demo: Mapping[str, Any], keys: set[str]) -> dict[str, Any] | None:
+    """Return these fields of a demo; ``None`` where it lacks some."""
+    return {k: v for k, v in demo.items() if k in keys} if all(map(demo.get, keys)) else None

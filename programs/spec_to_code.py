@@ -79,7 +79,8 @@ class SpecToCode(dspy.Module):
             (``programs.belief``).
         stop_at: With ``calibrated`` weights, the posterior from which no other candidate is drawn.
 
-    Each stage has hypers of its own as well (``programs.stages.Stage``).
+    Each stage has hypers of its own as well (``programs.stages.Stage``), among them which of its
+    demos a request shows.
 
     Args:
         sandbox: Where generated code runs.

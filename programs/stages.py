@@ -7,7 +7,7 @@ first raises ``StageFailed``, which the program turns into a failed attempt; the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from lift_sys.errors import ConfigError, ProviderError
 from lift_sys.inference import catalogue, usage
 from lift_sys.verdict import FailureCategory, no_answer
 from programs.adapters import StructuredAdapter
+from programs.demo_choice import CHOICES, MOST, NO_LIMIT, Demo, DemoChoice, Show
 from programs.hypers import Hyper
 
 Models = Callable[[str], dspy.LM]
@@ -76,6 +77,10 @@ class Stage(dspy.Module):
         seed: Added to the seed that the program derives: others draw other answers.
         model: Which model answers: ``program``, which is the one in force, or an id of the
             catalogue.
+        demo_choice: Which demos a request shows: the first ones (``fixed``), or those ``nearest``
+            to the spec, which cost the prefix cache all that follows the instructions.
+        demo_count: Most demos of a request.
+        demo_tokens: Most tokens of all its demos, estimated; the largest value is no limit.
     """
 
     name: ClassVar[str]
@@ -92,6 +97,9 @@ class Stage(dspy.Module):
         self.top_p = Hyper(f"{self.name}.top_p", "model", 0.8, 0.9, 0.95, 1.0)
         self.seed = Hyper(f"{self.name}.seed", *range(4))
         self.model = Hyper(f"{self.name}.model", PROGRAM, *models)
+        self.demo_choice = Hyper(f"{self.name}.demo_choice", *CHOICES)
+        self.demo_count = Hyper(f"{self.name}.demo_count", MOST, *range(MOST))
+        self.demo_tokens = Hyper(f"{self.name}.demo_tokens", NO_LIMIT, 250, 500, 1_000, 2_000)
 
     def temperature_in(self, program: float) -> float:
         """Return the temperature of this stage in a program of that temperature."""
@@ -108,6 +116,31 @@ class Stage(dspy.Module):
             return models(str(self.model.value))
         return self.predict.lm or dspy.settings.lm
 
+    def demos_for(
+        self, spec: str, show: Show = dict, outputs: Iterable[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the demos that a request shows; those without every output are left out.
+
+        Args:
+            spec: The request in plain language, whether or not the stage sees it.
+            show: Gives a demo the form of this request.
+            outputs: Fields of an answer to this request; by default those of the signature.
+        """
+        needed = tuple(self.predict.signature.output_fields if outputs is None else outputs)
+
+        def whole(demo: Demo) -> dict[str, Any] | None:
+            shown = show(demo)
+            if shown is None or any(shown.get(key) is None for key in needed):
+                return None
+            return shown
+
+        choice = DemoChoice(
+            how=str(self.demo_choice.value),
+            count=int(self.demo_count.value),
+            tokens=int(self.demo_tokens.value),
+        )
+        return choice.of(self.predict.demos, spec, whole)
+
     def ask(
         self, sampling: Sampling, adapter: dspy.Adapter | None = None, **inputs: Any
     ) -> dspy.Prediction:
@@ -117,12 +150,15 @@ class Stage(dspy.Module):
             sampling: How the program draws the answer.
             adapter: Where another form than the stage's own is asked for.
             inputs: The signature's; also ``signature`` and ``demos``, for this request only.
+                Without ``demos`` it shows those for the spec.
 
         Raises:
             StageFailed: The answer does not parse or was cut off.
             ProviderError: The backend failed.
             LiftError: The model that the stage names cannot be had.
         """
+        if "demos" not in inputs:
+            inputs["demos"] = self.demos_for(str(inputs["spec"]))
         adapter = adapter or self.adapter
         config = self._config(sampling)
         if isinstance(adapter, StructuredAdapter):

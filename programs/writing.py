@@ -155,10 +155,11 @@ class Writing:
         quirks = "off" if sees == "ir" else str(program.quirks.value)
         code: str = program.code_generator(
             name=str(self.view.entry_point),
-            spec=None if sees == "ir" else spec_with_examples(self.view),
-            ir=None if sees == "spec" else ir,
+            spec=spec_with_examples(self.view),
+            ir=ir,
             sampling=sampling,
             reminder=remind(quirks, self.view.spec),
+            sees=sees,
         )
         return code
 

@@ -22,20 +22,20 @@ from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
+from lift_sys.app.space import check_space, first_points, needs
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
-from lift_sys.errors import ConfigError
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
 from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
-from optimizers.joint import DEMOS, JointSearch, SearchConfig
+from optimizers.joint import JointSearch, SearchConfig
 from optimizers.pools import Pool, build_pool
 from programs.demos import make_demos
-from programs.hypers import hypers_of, set_hypers
+from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
 from programs.stages import Models
@@ -94,7 +94,7 @@ def optimize(
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
-    _check_space(config, sandbox)
+    check_space(config, sandbox)
     run = run_directory(config, data, runs)
     with run.locked():
         _record_inputs(run, config)
@@ -152,7 +152,14 @@ def _build_pool(
     progress.begin(POOL, config.pool_tasks)
     rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
     progress.end()
-    pool = build_pool(data.train, rows, make_demos, size=config.demos, seed=config.seed)
+    pool = build_pool(
+        data.train,
+        rows,
+        make_demos,
+        size=config.demos,
+        seed=config.seed,
+        kinds=config.demo_sets,
+    )
     run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
     passed = sum(r.score.passed for r in rows)
     progress.say(
@@ -181,8 +188,8 @@ def _search(
     return JointSearch(
         SearchConfig(
             space=config.space | {"select": ("assertions",)},
-            needs=_needs(config),
-            first_points=_first_points(config, pool),
+            needs=needs(config, pool),
+            first_points=first_points(config, pool),
             trials=config.trials,
             tokens=config.search_tokens,
             seed=config.seed,
@@ -193,25 +200,6 @@ def _search(
         study,
         set_hypers,
         progress.trial,
-    )
-
-
-def _needs(config: RunConfig) -> dict[str, tuple[str, tuple[Any, ...]]]:
-    """Return on what ``n`` depends: it has no effect where nothing samples."""
-    if any(path.endswith(".temperature") for path in config.space):
-        return {}
-    return {"n": ("temperature", tuple(t for t in config.space["temperature"] if t))}
-
-
-def _first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:
-    """Return the configured first points, completed and kept inside the space."""
-    space = {DEMOS: pool.names, **config.space}
-    return tuple(
-        {
-            path: point[path] if point.get(path) in choices else choices[0]
-            for path, choices in space.items()
-        }
-        for point in config.first_points
     )
 
 
@@ -276,17 +264,3 @@ def _run_final(
 def _record_inputs(run: RunDirectory, config: RunConfig) -> None:
     run.write("config.json", config.model_dump_json(indent=2) + "\n")
     run.write("environment.json", canonical_json(environment.describe()) + "\n")
-
-
-def _check_space(config: RunConfig, sandbox: Sandbox) -> None:
-    """Refuse a space that the program does not have, before anything is spent."""
-    hypers = hypers_of(make_program("single", sandbox))
-    for path, choices in config.space.items():
-        if path not in hypers:
-            msg = f"the space names {path!r}; this program has: {', '.join(hypers)}"
-            raise ConfigError(msg)
-        for choice in choices:
-            hypers[path].space.check(choice, path)
-    if "temperature" not in config.space:
-        msg = "the space must say which temperatures to try"
-        raise ConfigError(msg)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from typing import Any
 
 from lift_sys.app.export import Artifact, Opening, PredictorState
+
+MOST_IN_FULL = 8
+"""Of a predictor with more demos, a bank, each demo is one line."""
+BRIEF_CHARS = 96
+"""Longest such line, in characters."""
 
 
 def render_artifact(artifact: Artifact) -> str:
@@ -20,7 +27,7 @@ def render_artifact(artifact: Artifact) -> str:
     lines += [_opening(opening) for opening in artifact.openings]
     for path, state in artifact.predictors.items():
         lines += ["", f"## {path}", "", state.instructions.strip(), ""]
-        lines += _demos(state)
+        lines += _choice(artifact, path) + _demos(state)
     lines += ["", "## Provenance", ""]
     lines += [f"- {k}: {json.dumps(v, ensure_ascii=False)}" for k, v in artifact.provenance.items()]
     lines += ["", f"model sha256: {artifact.model.sha256}"]
@@ -34,9 +41,25 @@ def _opening(opening: Opening) -> str:
     return f"- test set {opening.data} opened at {opening.opened_at}: {result}"
 
 
+def _choice(artifact: Artifact, path: str) -> list[str]:
+    """Say which of a predictor's demos a request shows."""
+    stage = path.removesuffix(".predict")
+    names = ("choice", "count", "tokens")
+    how, count, tokens = (artifact.hypers.get(f"{stage}.demo_{name}") for name in names)
+    if how is None or not artifact.predictors[path].demos:
+        return []
+    which = {
+        "fixed": f"the first {count}, in this order",
+        "nearest": f"the {count} whose specs are most similar to its own, the most similar last",
+    }[how]
+    return [f"A request shows at most {which}, in about {tokens:,} tokens at most.", ""]
+
+
 def _demos(state: PredictorState) -> list[str]:
     if not state.demos:
         return ["(no demos)"]
+    if len(state.demos) > MOST_IN_FULL:
+        return [f"{len(state.demos)} demos:", "", *map(_brief, state.demos)]
     lines = []
     for number, demo in enumerate(state.demos, start=1):
         lines += [f"### Demo {number}", ""]
@@ -46,3 +69,8 @@ def _demos(state: PredictorState) -> list[str]:
                 text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
                 lines += [f"{field}:", *("    " + line for line in text.splitlines()), ""]
     return lines
+
+
+def _brief(demo: dict[str, Any]) -> str:
+    text = " ".join(f"{demo.get('name', '(no name)')}: {demo.get('spec', '')}".split())
+    return "- " + textwrap.shorten(text, BRIEF_CHARS, placeholder=" …")

@@ -11,7 +11,7 @@ import pytest
 from dspy.lm15 import Request
 from typer.testing import CliRunner
 
-from lift_sys.app import cli, cli_models, run
+from lift_sys.app import cli, cli_models, models
 from lift_sys.app.compare import load_side
 from lift_sys.app.export import (
     Artifact,
@@ -67,7 +67,7 @@ class Model:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     made = Model()
-    monkeypatch.setattr(run, "build_lm", made.build)
+    monkeypatch.setattr(models, "build_lm", made.build)
     monkeypatch.setattr(cli_models, "pull_with_progress", lambda _: None)
     return made
 

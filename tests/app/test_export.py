@@ -21,6 +21,9 @@ from lift_sys.app.export import (
 )
 from lift_sys.errors import ArtifactError
 from lift_sys.ir.schema import WIRE_VERSION
+from lift_sys.tasks import load_tasks
+from optimizers.pools import build_pool
+from programs.demos import make_demos
 from programs.hypers import set_hypers
 from programs.spec_to_code import SpecToCode
 
@@ -94,6 +97,29 @@ def test_what_was_exported_is_loaded(path: Path) -> None:
     assert program.code_generator.predict.signature.instructions == "Write it.\nTersely."
     assert program.n.value == 3
     assert type(program.temperature.value) is float
+
+
+def test_a_bank_and_its_choice_are_frozen(tmp_path: Path) -> None:
+    tasks = load_tasks(Path(__file__).parents[2] / "datasets" / "train.jsonl")
+    pool = build_pool(tasks, [], make_demos, size=2, seed=0, kinds=("bank",))
+    chosen = {"code_generator.demo_choice": "nearest", "code_generator.demo_count": 2}
+    program = make_program()
+    pool["gold-bank"].apply(program)
+    set_hypers(program, chosen | {"ir_generator.demo_tokens": 500})
+    hypers, predictors = describe_program(program)
+    artifact = make_artifact().model_copy(update={"hypers": hypers, "predictors": predictors})
+
+    path = save_artifact(artifact, tmp_path / "bank.json")
+    loaded = build_program(load_artifact(path), SANDBOX)
+
+    assert describe_program(loaded) == (hypers, predictors)
+    assert path.stat().st_size < 600_000
+    spec = "Return the median of a list of numbers"
+    for stage in ("code_generator", "ir_generator"):
+        before, after = (getattr(p, stage).demos_for(spec) for p in (program, loaded))
+        assert 0 < len(before) <= 8
+        assert after == before
+    assert len(loaded.code_generator.demos_for(spec)) == 2
 
 
 def test_the_file_is_readable_json_and_the_same_each_time(path: Path, tmp_path: Path) -> None:

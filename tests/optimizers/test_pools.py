@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, get_args
 
 import dspy
 import pytest
 
+from lift_sys.config import SetKind
 from lift_sys.ir.models import FunctionSignature, Intent, SpecIR
 from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
+from optimizers import pools
 from optimizers.evaluate import Row
 from optimizers.pools import DemoSet, Pool, build_pool
 
@@ -87,6 +89,49 @@ def test_only_content_and_seed_decide(seed: int) -> None:
     random.Random(seed + 1).shuffle(rows)  # noqa: S311 (likewise)
     assert pool(tasks, rows, seed=seed).content_hash == built.content_hash
     assert Pool.model_validate_json(built.model_dump_json()).content_hash == built.content_hash
+
+
+KINDS = get_args(SetKind)
+
+
+def test_a_bank_has_every_source_and_begins_with_the_spread_set() -> None:
+    built = build_pool(TASKS, ROWS[:5], make, size=2, seed=0, kinds=KINDS)
+    assert built.names == (
+        *("none", "gold-2", "gold-short-2", "gold-bank"),
+        *("bootstrapped-2", "bootstrapped-short-2", "bootstrapped-bank"),
+    )
+    for origin, count in (("gold", 9), ("bootstrapped", 5)):
+        bank = built[f"{origin}-bank"]
+        assert len(set(bank.tasks)) == count
+        assert [d["task"] for d in bank.demos["a.predict"]] == list(bank.tasks)
+        assert bank.tasks[:2] == built[f"{origin}-2"].tasks
+
+
+def test_a_bank_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "MOST_IN_BANK", 4)
+    assert len(build_pool(TASKS, [], make, size=2, seed=0, kinds=("bank",))["gold-bank"].tasks) == 4
+
+
+def test_a_short_set_is_of_easy_and_short_tasks_the_shortest_first() -> None:
+    tasks = [
+        TASKS[0].model_copy(update={"spec": "much longer"}),
+        TASKS[1].model_copy(update={"spec": "longer"}),
+        TASKS[2].model_copy(update={"difficulty": 3}),
+        TASKS[3].model_copy(update={"difficulty": 1, "spec": "the longest of all"}),
+        TASKS[4],
+    ]
+    for seed in range(3):
+        built = build_pool(tasks, [], make, size=3, seed=seed, kinds=("short",))
+        assert built.names == ("none", "gold-short-3")
+        # one of each category: t0 and t3 are of one, t1 and t4 of another
+        assert built["gold-short-3"].tasks == ("t3", "t4", "t2")
+
+
+def test_what_an_earlier_set_shows_is_no_other_set() -> None:
+    names = build_pool(TASKS[:2], [], make, size=2, seed=0, kinds=KINDS).names
+    assert "gold-bank" not in names
+    assert build_pool(TASKS, [], make, size=2, seed=0, kinds=()).names == ("none",)
+    assert build_pool(TASKS[:1], [], make, size=1, seed=0, kinds=KINDS).names == ("none", "gold-1")
 
 
 def test_seeds_choose_differently() -> None:
