@@ -12,7 +12,6 @@ import gc
 import importlib
 import itertools
 import json
-import marshal
 import os
 import platform
 import select
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lift_sys.sandbox.child import Caps, Child
 
-SIBLINGS = ("wire", "syscalls", "confine", "macos", "tagged", "candidate", "child")
+SIBLINGS = ("wire", "syscalls", "confine", "macos", "tagged", "candidate", "child", "warmup")
 """Modules beside this one that a worker needs; they and this file are all it needs."""
 
 PRELOADED = """
@@ -160,7 +159,7 @@ class Zygote:
             while not poll.poll(_PARENT_CHECK_MS):
                 if os.getppid() != self._parent:
                     return None
-            part = os.read(self._host, _READ_BYTES)  # usually all: nothing follows unasked
+            part = os.read(self._host, _READ_BYTES)  # usually all; nothing follows unasked
             if not part:
                 return None
             received += part
@@ -189,7 +188,7 @@ class Zygote:
                     gc.enable()
                     for confine in confining:
                         if confine():
-                            return
+                            os._exit(1)
                     run(inner_source, inner_sink, module)
                     close(inner_sink)
                 finally:
@@ -207,13 +206,10 @@ class Zygote:
         """
         if os.getpid() == 1:
             try:
-                os.kill(-1, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            try:
+                os.kill(-1, signal.SIGKILL)  # raises where there is nothing, not even a zombie
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
-            except ChildProcessError:
+            except (ProcessLookupError, ChildProcessError):
                 pass
         if self._scratch is None:
             return True
@@ -245,42 +241,6 @@ def _forget_host_name() -> None:
     os.uname = real
 
 
-_WARM_UP = """
-def f(words, rows):
-    counts = {}
-    for word in words.split():
-        counts[word] = counts.get(word, 0) + 1
-    text = "".join(c for c in words.lower() if c.isalnum())
-    ordered = sorted(set(rows), key=lambda x: -x)
-    while len(ordered) > 2 and text:
-        ordered.pop()
-    if not rows:
-        raise ValueError("empty")
-    return [list(r) for r in zip(ordered, rows)], counts, text == text[::-1], 1.5, None
-"""
-_WARM_UP_CALLS = (("a b a", [3, 1, 2]), ("", []), ("x", [5]))
-_WARM_UP_TIMES = 10
-
-
-def _warm_up() -> None:
-    """Do what a child does, so that what the interpreter learns and builds on the way is shared.
-
-    Each child would otherwise specialise the same bytecode and fill the same caches, page by page.
-    """
-    from lift_sys.sandbox.candidate import MODULE_NAME, run  # noqa: PLC0415
-
-    calls = tuple((marshal.dumps(args), (), True) for args in _WARM_UP_CALLS)
-    submission = marshal.dumps((_WARM_UP, "f", (), calls))
-    for _ in range(_WARM_UP_TIMES):
-        source, inner_source = os.pipe()
-        inner_sink, sink = os.pipe()
-        os.write(inner_source, submission)
-        os.close(inner_source)
-        run(source, sink, types.ModuleType(MODULE_NAME))
-        for descriptor in (source, inner_sink, sink):
-            os.close(descriptor)
-
-
 def main() -> None:
     """Start a worker on the socket whose descriptor is the first argument."""
     host = int(sys.argv[1])
@@ -303,7 +263,7 @@ def main() -> None:
     os.dup2(null, 2)
     os.close(null)
     sys.argv[:] = ["candidate"]
-    _warm_up()
+    importlib.import_module("lift_sys.sandbox.warmup").warm_up()
     gc.collect()
     gc.disable()
     gc.freeze()
