@@ -26,7 +26,7 @@ def f(words, rows):
         raise ValueError("empty")
     return [list(r) for r in zip(ordered, rows)], counts, text == text[::-1], 1.5, None
 """
-_ARGUMENTS = (("a b a", [3, 1, 2]), ("", []), ("x", [5]))
+_ARGUMENTS: tuple[tuple[str, list[int]], ...] = (("a b a", [3, 1, 2]), ("", []), ("x", [5]))
 _TIMES = 10  # the interpreter specialises a function after eight calls
 
 
