@@ -67,7 +67,7 @@ class Child:
         self._sink = sink  # its lines are read here
         os.set_blocking(sink, False)
 
-    def start(self, submission: bytes, caps: Caps, *, limited: bool) -> None:
+    def start(self, submission: bytes | bytearray, caps: Caps, *, limited: bool) -> None:
         """Set the limits that come with the submission and hand it over."""
         _, _, total_seconds, memory_bytes, _ = caps
         try:
@@ -157,7 +157,7 @@ class Child:
             self._source = None
 
 
-def write_all(descriptor: int, content: bytes) -> None:
+def write_all(descriptor: int, content: bytes | bytearray) -> None:
     """Write everything to a descriptor that blocks."""
     while written := os.write(descriptor, content):
         if written == len(content):
