@@ -21,7 +21,6 @@ import builtins
 import datetime
 import marshal
 import os
-import sys
 import time
 import types
 from collections.abc import Callable
@@ -49,13 +48,20 @@ _BUILTIN_EXCEPTIONS = frozenset(
     if isinstance(kind, type) and issubclass(kind, BaseException)
 )
 # Kept from before the candidate runs, so that a careless candidate does not break its own report.
-_write, _clock, _eval, _compile, _loads = os.write, time.perf_counter, eval, compile, marshal.loads
+_read, _write, _clock = os.read, os.write, time.perf_counter
+_eval, _compile, _loads = eval, compile, marshal.loads
 
 
-def run(source: int, sink: int) -> None:
-    """Read a submission from one descriptor and write its lines to another."""
+def run(source: int, sink: int, module: types.ModuleType) -> None:
+    """Read a submission from one descriptor and write its lines to another.
+
+    Args:
+        source: To read from.
+        sink: To write to.
+        module: The empty module that the code is to fill.
+    """
     code, entry_point, parameters, calls = _loads(_read_all(source))
-    line, names = _define(code, entry_point)
+    line, names = _define(code, entry_point, module.__dict__)
     _emit(sink, line)
     if names is None:
         return
@@ -67,7 +73,7 @@ def run(source: int, sink: int) -> None:
 
 def _read_all(descriptor: int) -> bytes:
     parts = []
-    while part := os.read(descriptor, 1 << 16):
+    while part := _read(descriptor, 1 << 16):
         parts.append(part)
     return b"".join(parts)
 
@@ -78,16 +84,15 @@ def _emit(sink: int, line: list[Any]) -> None:
         rest = rest[_write(sink, rest) :]
 
 
-def _define(code: str, entry_point: str) -> tuple[list[Any], dict[str, Any] | None]:
+def _define(
+    code: str, entry_point: str, names: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any] | None]:
     try:
         compiled = _compile(code, f"<{MODULE_NAME}>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, OverflowError) as error:
         return ["def", "syntax", _text(error)], None
     except MemoryError:
         return ["def", "syntax", "the source is too complex to compile in the memory allowed"], None
-    module = types.ModuleType(MODULE_NAME)
-    sys.modules[MODULE_NAME] = module
-    names = module.__dict__
     try:
         exec(compiled, names)  # noqa: S102  # this is the process made for it
         function = names.get(entry_point)

@@ -31,6 +31,7 @@ _Keyed = TypeVar("_Keyed", dict[Any, Any], set[Any], frozenset[Any])
 
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))
+_DURATIONS = frozenset((int, float))
 
 
 class DecodeError(ValueError):
@@ -44,7 +45,7 @@ def parse_line(line: bytes) -> list[Any]:
         DecodeError: It is not one.
     """
     try:
-        value = json.loads(line.decode("ascii"), parse_constant=_refuse_constant)
+        value = _parse(line.decode("ascii"))
     except (ValueError, RecursionError, MemoryError) as error:
         msg = "a line that is not JSON"
         raise DecodeError(msg) from error
@@ -58,6 +59,9 @@ def _refuse_constant(name: str) -> object:
     raise DecodeError(name)
 
 
+_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode  # made once, not per line
+
+
 def decode(tagged: Tagged) -> Any:
     """Return the value that a tagged form stands for.
 
@@ -65,6 +69,8 @@ def decode(tagged: Tagged) -> Any:
         DecodeError: It is malformed or beyond a cap (``MAX_DEPTH``, ``MAX_ELEMENTS``,
             ``MAX_INTEGER_DIGITS``, ``MAX_EQUAL_HASHES``).
     """
+    if type(tagged) in _PLAIN:
+        return tagged
     try:
         return _Decoder().decode(tagged, 0)
     except DecodeError:
@@ -216,7 +222,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def shorten(value: object, width: int = 200) -> str:
     """Return ``repr`` of a decoded value, cut to ``width`` characters and safe for huge values."""
     text = "".join(_pieces(value, width))
-    text = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    if not text.isascii():
+        text = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
@@ -257,4 +264,4 @@ def _container_pieces(value: Any, kind: type, width: int) -> Iterable[str]:
 
 def is_finite_seconds(value: object) -> bool:
     """Tell whether something can be a duration."""
-    return type(value) in {int, float} and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]
+    return type(value) in _DURATIONS and 0 <= value < math.inf  # type: ignore[operator]

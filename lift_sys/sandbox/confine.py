@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import platform
 import stat
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lift_sys.sandbox import syscalls
 
@@ -46,9 +47,19 @@ _prctl_pointer = ctypes.CFUNCTYPE(
 )(("prctl", _libc))
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that forked it ends."""
-    _prctl(_PR_SET_PDEATHSIG, 9, "PR_SET_PDEATHSIG")
+def _prepared(option: int, value: int, pointer: object) -> Callable[[], int]:
+    """Return a call whose arguments are converted: a child pays for every page it touches."""
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, _ulong, ctypes.c_void_p)
+    call = prototype(("prctl", _libc))
+    return functools.partial(call, ctypes.c_int(option), _ulong(value), pointer)
+
+
+def dying_with_parent() -> Callable[[], int]:
+    """Return what has the kernel kill a process when the thread that forked it ends.
+
+    The function is called in the child and returns 0 if the kernel agreed.
+    """
+    return _prepared(_PR_SET_PDEATHSIG, 9, None)
 
 
 def forbid_new_privileges() -> None:
@@ -161,6 +172,11 @@ class Filter(ctypes.Structure):
 def install(program: Filter) -> None:
     """Put a seccomp filter on this process and all it forks, for good."""
     _check(_prctl_pointer(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program)), "seccomp")
+
+
+def installing(program: Filter) -> Callable[[], int]:
+    """Return what does the same in a child; it returns 0 if the kernel agreed."""
+    return _prepared(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program))
 
 
 def zygote_filter(machine: str | None = None) -> Filter:

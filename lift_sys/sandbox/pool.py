@@ -22,6 +22,7 @@ MAX_SOURCE_CHARS = 1_000_000
 RECYCLE_AFTER = 5000
 """Candidates after which a worker is replaced by a fresh one."""
 
+_USUAL_LIMITS = Limits()
 _CLOSED = "the sandbox is closed"
 _log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class PooledSandbox:
         """
         if self._closed.is_set():
             raise SandboxError(_CLOSED)
-        limits = limits or Limits()
+        limits = limits or _USUAL_LIMITS
         if len(submission.code) > MAX_SOURCE_CHARS:
             message = f"the source is longer than {MAX_SOURCE_CHARS} characters"
             return stopped(submission, Status.SYNTAX_ERROR, message)

@@ -37,6 +37,7 @@ ALL_LAYERS = frozenset(
 
 _START_SECONDS = 20.0
 _GRACE_SECONDS = 10.0
+_USUAL_BYTES = 1 << 16
 _READABLE = ("/usr/share/zoneinfo", "/etc/ld.so.cache")
 
 
@@ -147,16 +148,24 @@ class Worker:
         try:
             self._socket.settimeout(limits.total_seconds + _GRACE_SECONDS)
             self._socket.sendall(request + submission)
-            how, code, _, size, seconds = wire.REPLY.unpack(self._receive(wire.REPLY.size))
-            if size > limits.output_bytes or how > wire.MEMORY_LIMIT:
-                msg = "a sandbox worker broke the protocol"
-                raise WorkerLostError(msg)
-            output = self._receive(size)
+            reply = self._reply(limits)
         except OSError as error:
             msg = f"a sandbox worker was lost ({error or type(error).__name__})"
             raise WorkerLostError(msg) from error
         self.served += 1
-        return Reply(how, code, output, seconds)
+        return reply
+
+    def _reply(self, limits: Limits) -> Reply:
+        header = wire.REPLY.size
+        received = b""
+        while len(received) < header:
+            received += self._receive_some(_USUAL_BYTES)  # usually all of it
+        how, code, _, size, seconds = wire.REPLY.unpack_from(received)
+        left = header + size - len(received)
+        if size > limits.output_bytes or how > wire.MEMORY_LIMIT or left < 0:
+            msg = "a sandbox worker broke the protocol"
+            raise WorkerLostError(msg)
+        return Reply(how, code, received[header:] + self._receive(left), seconds)
 
     def close(self) -> None:
         """End the process and what runs in it; idempotent."""
@@ -197,13 +206,17 @@ class Worker:
     def _receive(self, size: int) -> bytes:
         parts: list[bytes] = []
         while size:
-            part = self._socket.recv(min(size, 1 << 20))
-            if not part:
-                msg = "a sandbox worker ended"
-                raise WorkerLostError(msg)
+            part = self._receive_some(min(size, 1 << 20))
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+    def _receive_some(self, most: int) -> bytes:
+        part = self._socket.recv(most)
+        if not part:
+            msg = "a sandbox worker ended"
+            raise WorkerLostError(msg)
+        return part
 
 
 def start_worker(spec: WorkerSpec) -> Worker:

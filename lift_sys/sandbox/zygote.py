@@ -8,7 +8,6 @@ only; started as a script with ``-s -S -P -B``.
 # ruff: noqa: PTH100, PTH108, PTH118, PTH120, PTH123, PTH208  # pathlib would cost every worker its import
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
 import itertools
@@ -17,7 +16,6 @@ import os
 import platform
 import select
 import signal
-import socket
 import sys
 import time
 import types
@@ -25,9 +23,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lift_sys.sandbox.child import Child
+    from lift_sys.sandbox.child import Caps, Child
 
-SIBLINGS = ("wire", "syscalls", "confine", "macos", "tagged", "candidate", "child")
+SIBLINGS = ("wire", "syscalls", "confine", "macos", "tagged", "candidate", "child", "warmup")
 """Modules beside this one that a worker needs; they and this file are all it needs."""
 
 PRELOADED = """
@@ -41,6 +39,7 @@ PRELOADED = """
 _NOT_READABLE = frozenset(("site-packages", "dist-packages", "test", "ensurepip", "idlelib"))
 _PARENT_CHECK_MS = 2000
 _FEW_FILES = 20
+_READ_BYTES = 1 << 16
 
 
 def _load_siblings() -> None:
@@ -59,14 +58,17 @@ def _load_siblings() -> None:
 class Zygote:
     """One worker: layers, the parked child and the loop over submissions."""
 
-    def __init__(self, host: socket.socket, config: dict[str, Any]) -> None:
-        self._host = host
+    def __init__(self, host: int, config: dict[str, Any]) -> None:
+        from lift_sys.sandbox.wire import REQUEST  # noqa: PLC0415  # after it can be found
+
+        self._header = REQUEST
+        self._host = host  # a descriptor: a socket object would be more pages to touch
         self._wanted = frozenset(config["layers"])
         self._readable: list[str] = config["readable"]
         self._scratch: str | None = config["scratch"]
         self._layers: dict[str, str] = {}
         self._parent = os.getppid()
-        self._in_child: list[Callable[[], None]] = []
+        self._in_child: list[Callable[[], int]] = []
 
     def confine(self) -> None:
         """Turn on every layer that belongs to the whole worker, noting which hold."""
@@ -83,10 +85,9 @@ class Zygote:
         self._layer("seccomp", lambda: confine.install(confine.zygote_filter()))
         # What is left for each child is prepared here: a child pays for every page it touches.
         if "parent_death" in self._wanted and os.getpid() != 1:  # pid 1 takes all with it
-            self._in_child.append(confine.die_with_parent)
+            self._in_child.append(confine.dying_with_parent())
         if self._layers["seccomp"] == "on":
-            program = confine.candidate_filter()
-            self._in_child.append(lambda: confine.install(program))
+            self._in_child.append(confine.installing(confine.candidate_filter()))
 
     def _layer(self, name: str, turn_on: Callable[[], object]) -> None:
         if name not in self._wanted:
@@ -120,73 +121,83 @@ class Zygote:
 
     def serve(self) -> None:
         """Answer submissions until the host closes its end."""
-        from lift_sys.sandbox.candidate import run  # noqa: PLC0415
-        from lift_sys.sandbox.child import Caps, Child  # noqa: PLC0415
-        from lift_sys.sandbox.wire import EXITED, HELLO, REPLY, REQUEST  # noqa: PLC0415
+        from lift_sys.sandbox.child import HOST_GONE, write_all  # noqa: PLC0415
+        from lift_sys.sandbox.wire import EXITED, HELLO, REPLY  # noqa: PLC0415
 
         text = json.dumps({"layers": self._layers}).encode()
-        self._host.sendall(HELLO.pack(len(text)) + text)
-        self._run, self._child = run, Child
+        write_all(self._host, HELLO.pack(len(text)) + text)
+        limited = "rlimits" in self._wanted
+        asked, gone = select.poll(), select.poll()
+        asked.register(self._host, select.POLLIN)
+        gone.register(self._host, HOST_GONE)
+        fork = self._forker()
         while True:
-            child = self._fork()
-            request = self._receive(REQUEST.size)
-            size, *caps = REQUEST.unpack(request) if request else (0,)
-            submission = self._receive(size) if request else None
-            if submission is None:
+            child = fork()
+            request = self._request(asked)
+            if request is None:
                 child.end()
                 return
-            allowed = Caps(*caps)
+            submission, caps = request
             started = time.monotonic()
-            child.start(submission, allowed, limited="rlimits" in self._wanted)
-            ending = child.watch(self._host, allowed)
+            child.start(submission, caps, limited=limited)
+            how = child.watch(gone, caps)
             seconds = time.monotonic() - started
-            died = ending.how == EXITED  # then how it died is part of the answer
+            died = how == EXITED  # then how it died is part of the answer
             code = child.end(grace=0.05) if died else 0
-            reply = REPLY.pack(ending.how, code, ending.lines, len(ending.output), seconds)
-            self._host.sendall(reply + ending.output)
+            output = child.output
+            write_all(self._host, REPLY.pack(how, code, child.lines, len(output), seconds) + output)
             if not died:
                 child.end()
             if not self._sweep():
                 return
 
-    def _receive(self, size: int) -> bytes | None:
-        """Return exactly ``size`` bytes, or ``None`` when the host is gone."""
-        parts: list[bytes] = []
-        poll = select.poll()
-        poll.register(self._host, select.POLLIN)
-        while size:
+    def _request(self, poll: select.poll) -> tuple[bytearray, Caps] | None:
+        """Return the next submission and what it may use, or ``None`` when the host is gone."""
+        header = self._header.size
+        wanted, received = header, bytearray()
+        while len(received) < wanted:
             while not poll.poll(_PARENT_CHECK_MS):
                 if os.getppid() != self._parent:
                     return None
-            part = self._host.recv(min(size, 1 << 20))
+            part = os.read(self._host, _READ_BYTES)  # usually all; nothing follows unasked
             if not part:
                 return None
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+            received += part
+            if wanted == header and len(received) >= header:
+                size, *caps = self._header.unpack_from(received)
+                wanted += size
+        return received[header:], tuple(caps)
 
-    def _fork(self) -> Child:
-        inner_source, source = os.pipe()
-        sink, inner_sink = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            self._become_candidate(inner_source, inner_sink, (source, sink))
-        os.close(inner_source)
-        os.close(inner_sink)
-        return self._child(pid, source, sink)
+    def _forker(self) -> Callable[[], Child]:
+        """Return the function that forks the next child."""
+        from lift_sys.sandbox.candidate import MODULE_NAME, run  # noqa: PLC0415
+        from lift_sys.sandbox.child import Child  # noqa: PLC0415
 
-    def _become_candidate(self, source: int, sink: int, others: tuple[int, int]) -> None:
-        try:
-            for descriptor in others:
-                os.close(descriptor)
-            self._host.close()
-            gc.enable()
-            for confine in self._in_child:
-                confine()
-            self._run(source, sink)
-            os.close(sink)
-        finally:
-            os._exit(0)
+        pipe, close, fork = os.pipe, os.close, os.fork
+        host, confining = self._host, tuple(self._in_child)
+        module = sys.modules[MODULE_NAME] = types.ModuleType(MODULE_NAME)
+
+        def fork_child() -> Child:
+            inner_source, source = pipe()
+            sink, inner_sink = pipe()
+            pid = fork()
+            if pid == 0:
+                try:
+                    for descriptor in (source, sink, host):
+                        close(descriptor)
+                    gc.enable()
+                    for confine in confining:
+                        if confine():
+                            os._exit(1)
+                    run(inner_source, inner_sink, module)
+                    close(inner_sink)
+                finally:
+                    os._exit(0)
+            close(inner_source)
+            close(inner_sink)
+            return Child(pid, source, sink)
+
+        return fork_child
 
     def _sweep(self) -> bool:
         """Leave nothing of a candidate behind; return whether this worker may go on.
@@ -194,11 +205,12 @@ class Zygote:
         A few files are removed. Who leaves more ends the worker, and with it the file system.
         """
         if os.getpid() == 1:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
+            try:
+                os.kill(-1, signal.SIGKILL)  # raises where there is nothing, not even a zombie
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
+            except (ProcessLookupError, ChildProcessError):
+                pass
         if self._scratch is None:
             return True
         left = list(itertools.islice(os.scandir(self._scratch), _FEW_FILES + 1))
@@ -231,7 +243,7 @@ def _forget_host_name() -> None:
 
 def main() -> None:
     """Start a worker on the socket whose descriptor is the first argument."""
-    host = socket.socket(fileno=int(sys.argv[1]))
+    host = int(sys.argv[1])
     config = json.loads(sys.argv[2])
     os.environ.clear()
     os.chdir(config["scratch"] or "/")
@@ -251,6 +263,7 @@ def main() -> None:
     os.dup2(null, 2)
     os.close(null)
     sys.argv[:] = ["candidate"]
+    importlib.import_module("lift_sys.sandbox.warmup").warm_up()
     gc.collect()
     gc.disable()
     gc.freeze()

@@ -250,6 +250,7 @@ def test_resident_memory_is_read_from_the_kernels_structure() -> None:
 
 
 def test_a_child_that_holds_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    import select
     import socket
 
     monkeypatch.setattr(child, "WATCHES_MEMORY", True)
@@ -259,8 +260,9 @@ def test_a_child_that_holds_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch)
     inner_source, source = os.pipe()
     sink, inner_sink = os.pipe()
     one = child.Child(process.pid, source, sink)
-    caps = child.Caps(1, 5.0, 5.0, 1 << 30, 1 << 20)
-    assert one.watch(theirs, caps).how == wire.MEMORY_LIMIT
+    poll = select.poll()
+    poll.register(theirs, child.HOST_GONE)
+    assert one.watch(poll, (1, 5.0, 5.0, 1 << 30, 1 << 20)) == wire.MEMORY_LIMIT
     assert one.end() == -9
     process.returncode = -9
     for end in (ours, theirs):

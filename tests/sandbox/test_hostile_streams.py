@@ -74,6 +74,14 @@ def test_random_streams_are_verdicts_and_never_passes(output: bytes, how: int, c
     assert verdict.model_dump_json()
 
 
+def test_a_duration_beyond_every_float_is_not_an_error_of_the_host() -> None:
+    lines = [f'["ret",{k},1,null,[],1{"0" * 400}]' for k in range(3)]
+    output = "\n".join(['["def","ok"]', *lines, ""]).encode()
+    verdict = judge(_Replying(0, 0, output), "code", "f", CASES)
+    assert not verdict.passed
+    assert max(case.seconds for case in verdict.cases) <= 1e6
+
+
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     made = create_sandbox(workers=1)
