@@ -18,7 +18,16 @@ PRESETS: dict[str, dict[str, Value]] = {
     "self_consistency": {"n": 5, "temperature": 0.7, "select": "agreement"},
     "refine": {"temperature": 0.3, "refine_iterations": 2},
     "hybrid": {"reason": True, "n": 3, "temperature": 0.5, "select": "quality"},
-    "adaptive": {"n": 5, "temperature": 0.5, "select": "assertions"},
+    "adaptive": {
+        "n": 6,
+        "temperature": 0.7,
+        "greedy_first": True,
+        "ir_from": 4,
+        "extract_assertions": "on",
+        "select": "assertions",
+        "weights": "calibrated",
+        "stop_at": 0.6,
+    },
 }
 """Hyper values that differ from the defaults, by preset."""
 

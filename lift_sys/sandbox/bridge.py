@@ -32,7 +32,7 @@ def main() -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=(theirs.fileno(),),
-        env={"PYTHONHASHSEED": "0", "TZ": "UTC0", "PYTHONUTF8": "1"},
+        env={"PYTHONHASHSEED": "0", "TZ": "UTC0", "PYTHONUTF8": "1", "LD_BIND_NOW": "1"},
         start_new_session=True,
     )
     theirs.close()

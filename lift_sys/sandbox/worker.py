@@ -35,6 +35,15 @@ ALL_LAYERS = frozenset(
 )
 """Everything a worker can do to confine itself, without help from outside."""
 
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC0",
+    "PYTHONUTF8": "1",
+    # Else the linker looks functions up when first called, in every forked child anew.
+    "LD_BIND_NOW": "1",
+}
+"""The environment of a worker."""
+
 _START_SECONDS = 20.0
 _GRACE_SECONDS = 10.0
 _USUAL_BYTES = 1 << 16
@@ -233,7 +242,7 @@ def _start(spec: WorkerSpec, theirs: socket.socket) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=(theirs.fileno(),),
-            env={"PYTHONHASHSEED": "0", "TZ": "UTC0", "PYTHONUTF8": "1"},
+            env=ENVIRONMENT,
             cwd="/",
             start_new_session=True,  # the terminal's Ctrl-C is for the host alone
         )
