@@ -23,9 +23,11 @@ from lift_sys.tasks import Task
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Rows
 from programs.belief import Measured
-from programs.presets import make_program
+from programs.presets import PRESETS, make_program
 
 ROOT = Path(__file__).parents[2]
+SAMPLING = "sampling"
+"""A preset of these tests: candidates are drawn until one agrees with its IR."""
 MODEL = "qwen2.5-coder-0.5b"
 CODES = {
     "good": ["2 * x"],
@@ -71,6 +73,13 @@ def make_evaluator(engine: ReplayEngine, sandbox: Sandbox, rows: Rows) -> Evalua
     return Evaluator(lambda: lm, "identity", lambda t, c, f: score_code(t, c, f, sandbox), rows)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def sampling() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, SAMPLING, {"n": 5, "temperature": 0.5, "select": "assertions"})
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run directory with the rows and calls of two presets, and its task file."""
@@ -80,7 +89,7 @@ def run(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tasks = [Task.model_validate(r) for r in records]
     directory = RunDirectory(path)
     rows, calls = directory.rows(), directory.calls()
-    for preset in ("single", "adaptive"):
+    for preset in ("single", SAMPLING):
         engine = ReplayEngine(ScriptedEngine(answer_in_turn()), catalogue.get(MODEL).sha256, calls)
         evaluator = make_evaluator(engine, sandbox, rows)
         list(evaluator.run(make_program(preset, sandbox), tasks, preset))
@@ -148,9 +157,9 @@ def test_headroom_on_the_candidates_that_were_drawn(
 ) -> None:
     tasks = str(run / "tasks.jsonl")
 
-    printed = benchmark("headroom", str(run), "adaptive", "refine", "--data", tasks)
+    printed = benchmark("headroom", str(run), SAMPLING, "refine", "--data", tasks)
 
-    assert "### adaptive: 3 tasks, 0 left out" in printed
+    assert f"### {SAMPLING}: 3 tasks, 0 left out" in printed
     lines = {line.split("|")[1].strip(): line for line in printed.splitlines() if "|" in line}
     assert "2/3" in lines["first"]
     assert "0%" in lines["first"]

@@ -146,7 +146,8 @@ def test_only_the_winners_calls_become_demos_when_drawn_together(sandbox: Sandbo
     teleprompter = dspy.BootstrapFewShot(
         metric=ExecutionMetric([TASK], sandbox), max_bootstrapped_demos=1, max_labeled_demos=0
     )
-    program = make_program("adaptive", sandbox)
+    program = make_program("single", sandbox)
+    set_hypers(program, {"n": 5, "temperature": 0.5, "select": "assertions"})
     answer = by_seed([GOOD, BAD, BAD])
     with dspy.context(lm=lm_of(answer, 4)):
         compiled = teleprompter.compile(program, trainset=[to_example(TASK)])

@@ -271,8 +271,8 @@ def test_bootstrapped_demos_serve_every_form(
 def test_every_form_serves_whatever_the_code_stage_sees(
     sandbox: Sandbox, pair: tuple[str, str], sees: str
 ) -> None:
-    program = make_program("adaptive", sandbox)
-    hypers = {"ir_detail": pair[0], "ir_wire": pair[1], "code_sees": sees, "assertions": 3, "n": 2}
+    program = make_program("single", sandbox)
+    hypers = {"ir_detail": pair[0], "ir_wire": pair[1], "code_sees": sees, "assertions": 3}
     set_hypers(program, hypers)
     engine = script(*pair, CODE.replace("count_ints", "size"))
     with dspy.context(lm=dspy.LM("local/s", engine=engine, cache=False, num_retries=0)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import dspy
@@ -31,6 +31,7 @@ IR = {
     "effects": ["return 2 * x"],
     "assertions": ["double(3) == 6"],
 }
+VISIBLE = (Case(args="(1,)", expected="2"),)
 ISSUE = {"category": "order", "description": "no steps", "fix": "say how"}
 CRITIQUE = json.dumps({"issues": [ISSUE], "overall_quality": 0})
 TASK = Task(
@@ -50,9 +51,9 @@ def scripted(answers: Callable[[Request], str] | list[str]) -> tuple[dspy.LM, Sc
     return dspy.LM("local/scripted", engine=engine, cache=False, num_retries=0), engine
 
 
-def run(program: SpecToCode, lm: dspy.LM) -> dspy.Prediction:
+def run(program: SpecToCode, lm: dspy.LM, visible: Sequence[Case] = ()) -> dspy.Prediction:
     with dspy.context(lm=lm):
-        return program(spec=SPEC, entry_point="double")
+        return program(spec=SPEC, entry_point="double", visible=visible)
 
 
 def numbered(codes: list[str]) -> Callable[[Request], str]:
@@ -102,12 +103,17 @@ def test_refine_rewrites_at_most_twice(sandbox: Sandbox) -> None:
     assert len(engine.requests) == 6
 
 
-def test_adaptive_draws_until_code_and_ir_agree(sandbox: Sandbox) -> None:
-    lm, engine = scripted(numbered([BAD, BAD, GOOD]))
-    answer = run(make_program("adaptive", sandbox), lm)
+@pytest.mark.parametrize(("wrong", "requests"), [(0, 1), (3, 4), (4, 6)])
+def test_adaptive_spends_more_only_while_what_is_stated_does_not_hold(
+    sandbox: Sandbox, wrong: int, requests: int
+) -> None:
+    lm, engine = scripted(numbered([BAD] * wrong + [GOOD]))
+    answer = run(make_program("adaptive", sandbox), lm, visible=VISIBLE)
 
-    assert [a.agreement.holds for a in answer.attempts] == [False, False, True]
-    assert len(engine.requests) == 6
+    assert [a.agreement.holds for a in answer.attempts] == [False] * wrong + [True]
+    assert [a.ir is not None for a in answer.attempts] == [i >= 4 for i in range(wrong + 1)]
+    assert len(engine.requests) == requests
+    assert [r.config.temperature for r in engine.requests] == [0.0] + [0.7] * (requests - 1)
 
 
 @pytest.mark.parametrize("select", RULES)

@@ -331,8 +331,9 @@ def test_calibrated_weights_end_the_drawing_at_a_posterior(
     )
     monkeypatch.setattr("programs.belief.measured", lambda: counted)
     lm, _ = scripted(by_stage([GOOD] * 3, {**IR, "assertions": ["double(3) == 7"]}))
-    program = make_program("adaptive", sandbox)
-    set_hypers(program, {"weights": "calibrated", "stop_at": stop_at, "n": 3})
+    program = make_program("single", sandbox)
+    weighed = {"select": "assertions", "weights": "calibrated", "stop_at": stop_at}
+    set_hypers(program, {"n": 3, "temperature": 0.5, **weighed})
 
     answer = run(program, lm, visible=VISIBLE)
 
