@@ -42,7 +42,8 @@ def task_file(name: str) -> Path:
 def read_entries(runs: Sequence[Path], data: str, program: str | None = None) -> list[Entry]:
     """Return the rows of run directories whose tasks are in a set.
 
-    A last line that is still being written is left out.
+    A last line that is still being written is left out. Of a task that a program was run on more
+    than once, because its code changed in between, the last row counts.
 
     Args:
         runs: Run directories.
@@ -50,16 +51,13 @@ def read_entries(runs: Sequence[Path], data: str, program: str | None = None) ->
         program: Only rows with this label.
     """
     tasks = {task.id: task for task in load_tasks(task_file(data))}
-    entries = []
+    latest: dict[tuple[Path, str, str], Entry] = {}
     for run in runs:
         whole, _, _ = (run / "rows.jsonl").read_bytes().rpartition(b"\n")
-        rows = [Row.model_validate_json(line) for line in whole.splitlines() if line]
-        entries += [
-            Entry(row, tasks[row.task_id])
-            for row in rows
-            if row.task_id in tasks and program in {None, row.label}
-        ]
-    return entries
+        for row in (Row.model_validate_json(line) for line in whole.splitlines() if line):
+            if row.task_id in tasks and program in {None, row.label}:
+                latest[run, row.label, row.task_id] = Entry(row, tasks[row.task_id])
+    return list(latest.values())
 
 
 def judge_entry(entry: Entry, sandbox: Sandbox) -> Judged | None:
