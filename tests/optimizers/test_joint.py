@@ -18,8 +18,9 @@ from lift_sys.record import canonical_json
 from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
 from optimizers.evaluate import Evaluator, Row
-from optimizers.joint import TOKEN_WEIGHT, JointSearch, SearchConfig, Trial
+from optimizers.joint import JointSearch, SearchConfig
 from optimizers.pools import DemoSet, Pool
+from optimizers.trials import TOKEN_WEIGHT, Trial
 from programs.hypers import Hyper, hypers_of, set_hypers
 
 TASKS = tuple(
