@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import racing as benchmark
 from optimizers.racing import is_lost, log_evidence, losses
 
 LOSSES = st.lists(st.sampled_from((-1, 0, 1)), min_size=1, max_size=40)
 
 
 def evidence(lost: Sequence[int], tasks: int) -> np.ndarray:
-    return np.exp(log_evidence(lost, tasks))
+    path: np.ndarray = np.exp(log_evidence(lost, tasks))
+    return path
 
 
 @given(st.lists(st.sampled_from((-1, 0, 1)), min_size=1, max_size=5), st.floats(0.02, 0.9))
-def test_a_trial_that_would_draw_level_is_rarely_given_up(
-    lost: list[int], alpha: float
-) -> None:
+def test_a_trial_that_would_draw_level_is_rarely_given_up(lost: list[int], alpha: float) -> None:
     while sum(lost) > 0:
         lost[lost.index(1)] = 0
     orders = set(permutations([*lost, 1, -1]))
@@ -106,3 +109,32 @@ def test_a_stricter_alpha_needs_more() -> None:
     trial, incumbent = [False] * 6, [True] * 80
     assert not is_lost(trial, incumbent, 0.001)
     assert is_lost([False] * 12, incumbent, 0.001)
+
+
+def test_the_benchmark_counts_what_each_rule_gives_up() -> None:
+    never = np.array([1, -1] * 40)
+    assert benchmark.stops(never, 0.05) == (80, 80, 80)
+    behind = np.array([1] * 20 + [0] * 60)
+    assert benchmark.stops(behind, 0.05) == (61, 7, 6)
+    level = np.array([1] * 20 + [-1] * 20 + [0] * 40)
+    races = benchmark.race(iter([level, behind, never]), 0.05)
+    assert races[:3] == (2, 1, 1)
+    assert races.ran.tolist() == pytest.approx([(80 + 61 + 80) / 3, 94 / 3, 92 / 3, 80])
+
+
+def test_the_benchmark_prints_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"label": name, "task_id": f"t{i}", "score": {"passed": i % every == 0}}
+        for name, every in (("a", 1), ("b", 2), ("partly", 1))
+        for i in range(4 if name == "partly" else 8)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setattr(benchmark, "SIZES", (8,))
+    monkeypatch.setattr(sys, "argv", ["racing.py", str(tmp_path), "--repeats", "2"])
+    benchmark.main()
+    printed = capsys.readouterr().out
+    assert "Recorded pairs of a, b: 2 draws" in printed
+    assert printed.count("| 8 | 2 | 0.0% | 0/2 (") == 1
+    assert printed.count("\n| 8 | ") == len(benchmark.DIFFERENCES) + 2
