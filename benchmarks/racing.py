@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
+from statistics import NormalDist
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +71,7 @@ def _first(given_up: np.ndarray, tasks: int) -> int:
 
 def outcomes(rates: Sequence[float], tasks: int, rng: np.random.Generator) -> np.ndarray:
     """Return pass or fail by program and task; the tasks' difficulty is shared."""
-    quantiles = np.quantile(rng.standard_normal(200_001), rates)
+    quantiles = np.array([NormalDist().inv_cdf(rate) for rate in rates])
     shared = rng.standard_normal(tasks) * np.sqrt(SHARED)
     own = rng.standard_normal((len(rates), tasks)) * np.sqrt(1 - SHARED)
     passed: np.ndarray = shared + own < quantiles[:, None]
@@ -173,7 +174,7 @@ def searches(tasks: int, alpha: float, repeats: int) -> str:
     rng = np.random.default_rng(tasks)
     changed, lost, ran = [0, 0], [0, 0], np.zeros(3)
     for _ in range(repeats):
-        passed = outcomes(rng.uniform(0.3, 0.6, PROGRAMS), tasks, rng)
+        passed = outcomes(rng.uniform(0.3, 0.6, PROGRAMS).tolist(), tasks, rng)
         totals = passed.sum(axis=1)
         for rule in range(3):
             best, count = _winner(passed, rule, alpha)

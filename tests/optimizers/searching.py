@@ -80,7 +80,7 @@ class Fake(dspy.Module):
         values = {path: hyper.value for path, hyper in hypers_of(self).items()}
         point = canonical_json(values | {"demos": "gold" if self.write.demos else "none"})
         tokens = outcome(self.table, point, spec)[1]
-        code = point + FRESH * (rollout > 0 and self.temperature.value > 0)
+        code = point + FRESH * (rollout > 0 and self.temperature.value != 0)
         key = f"{code}/{spec}"
         note(CallRecord(model="m", prompt_tokens=1, completion_tokens=tokens, seconds=0.0, key=key))
         return dspy.Prediction(code=code, ir=None, failure=None, attempts=())
