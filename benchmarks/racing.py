@@ -218,14 +218,15 @@ def main() -> None:
     for tasks in SIZES:
         for difference in DIFFERENCES:
             print(synthetic(tasks, difference, alpha, repeats))
+    few = max(1, repeats // 10)
     for run in given.runs:
         found = recorded(run)
         size = len(next(iter(found.values())))
-        print(f"\nRecorded pairs of {', '.join(found)}: {repeats} draws a pair, alpha {alpha}.\n")
+        print(f"\nRecorded pairs of {'; '.join(found)}: {few} draws a pair, alpha {alpha}.\n")
         print(f"| tasks | pairs | false drops, racing, worst pair | {HEAD}\n|---:|---:|---:|{RULE}")
         for tasks in (size // 4, size // 2, size):
-            print(resampled(found, tasks, alpha, repeats))
-    some = max(1, repeats // 10)
+            print(resampled(found, tasks, alpha, few))
+    some = max(1, repeats // 4)
     print(f"\nWhole searches: {PROGRAMS} programs (true rates 30 % to 60 %), {some} a line.\n")
     print(
         "| tasks | another winner, binomial | points lost by it | another winner, racing | "

@@ -132,9 +132,9 @@ def test_the_benchmark_prints_its_tables(
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.setattr(benchmark, "SIZES", (8,))
-    monkeypatch.setattr(sys, "argv", ["racing.py", str(tmp_path), "--repeats", "2"])
+    monkeypatch.setattr(sys, "argv", ["racing.py", str(tmp_path), "--repeats", "20"])
     benchmark.main()
     printed = capsys.readouterr().out
-    assert "Recorded pairs of a, b: 2 draws" in printed
+    assert "Recorded pairs of a; b: 2 draws" in printed
     assert printed.count("| 8 | 2 | 0.0% | 0/2 (") == 1
     assert printed.count("\n| 8 | ") == len(benchmark.DIFFERENCES) + 2
