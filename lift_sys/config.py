@@ -46,6 +46,10 @@ class RunConfig(Versioned):
         test_tasks: Most test tasks in the final table.
         trials: Most trials.
         search_tokens: Generated tokens after which the search ends.
+        drop_alpha: Most probability that racing gives up a trial that would have passed as many
+            tasks as the best one, e.g. 0.05; 0 gives up only what exactly cannot win.
+        reevaluate: How many of the best trials run again with fresh samples before the winner is
+            named; their tokens come on top of ``search_tokens``.
         space: Choices per hyper path; the demo set is searched as well, as ``demos``.
         first_points: Points tried before the sampler proposes any. What they leave out, or name
             outside the space, takes its first choice.
@@ -65,6 +69,8 @@ class RunConfig(Versioned):
     test_tasks: int = Field(default=18, ge=1)
     trials: int = Field(default=8, ge=1)
     search_tokens: int = Field(default=9_000, ge=1)
+    drop_alpha: float = Field(default=0.0, ge=0, lt=1)
+    reevaluate: int = Field(default=0, ge=0)
     space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
     first_points: tuple[dict[str, Choice], ...] = DEFAULT_FIRST_POINTS
 

@@ -1,7 +1,7 @@
 """Joint search over demo sets and strategy hypers, as an Optuna ask/tell study.
 
 Owns which point is tried next, when a trial is given up, and which program wins. The study's
-storage, the evaluator and the pool are handed in.
+storage, the evaluator and the pool are handed in; ``trials`` owns what is known of a trial.
 
 Resuming needs no sampler state: before trial *k* (counting finished trials only) the sampler is
 made anew from (seed, k), so with the same history it asks for the same point again. A trial that
@@ -20,18 +20,19 @@ import optuna
 from dspy.teleprompt.teleprompt import Teleprompter
 from optuna.trial import FrozenTrial, TrialState
 
-from lift_sys.record import Record
+from lift_sys.record import canonical_json
 from lift_sys.tasks import Task
 from optimizers.evaluate import Evaluator, Row
 from optimizers.pools import Pool
+from optimizers.racing import is_lost
+from optimizers.trials import Dropped, Reevaluation, Trial, worth
 
 Point = dict[str, Any]
 """A value for ``demos`` and for each searched hyper."""
 
 DEMOS = "demos"
-TOKEN_WEIGHT = 1e-7
-"""Success a trial gives up per generated token and task: only a tie-break, since even 10,000 tokens
-weigh less than one task in 900."""
+FRESH = 1
+"""The rollout of a re-evaluation; trials run rollout 0."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class SearchConfig:
             does not depend on interruptions.
         seed: Of the sampler.
         tasks: What trials run, by id; a valset names them.
+        drop_alpha: Most probability, below 1, that racing gives up a trial that would have passed
+            as many tasks as the best one; 0 gives up only what exactly cannot win.
+        reevaluate: How many of the best complete trials run every task again, with fresh samples,
+            once the search has ended. The best of them then wins. Their tokens come on top.
     """
 
     space: Mapping[str, tuple[Any, ...]]
@@ -58,26 +63,8 @@ class SearchConfig:
     tokens: int
     seed: int
     tasks: Mapping[str, Task]
-
-
-class Trial(Record):
-    """A finished trial.
-
-    Attributes:
-        number: Position among the finished trials, from 0.
-        point: What was tried.
-        passed: Tasks that passed.
-        tried: Tasks that were executed; fewer than all when the trial was given up.
-        tokens: Generated tokens of the tried tasks, shared with other trials or not.
-        complete: Whether every task was executed.
-    """
-
-    number: int
-    point: dict[str, Any]
-    passed: int
-    tried: int
-    tokens: int
-    complete: bool
+    drop_alpha: float = 0.0
+    reevaluate: int = 0
 
 
 class JointSearch(Teleprompter):
@@ -94,6 +81,7 @@ class JointSearch(Teleprompter):
     Attributes:
         pool: As given.
         trials: Finished ones, in order.
+        reevaluations: Of the best ones, best first as the search had them; empty until it ended.
     """
 
     def __init__(
@@ -113,6 +101,8 @@ class JointSearch(Teleprompter):
         self._set_hypers = set_hypers
         self._on_trial = on_trial
         self.trials: list[Trial] = []
+        self.reevaluations: tuple[Reevaluation, ...] = ()
+        self._incumbent: tuple[bool, ...] = ()
         self._tokens_of: dict[str, int] = {}
 
     def compile(
@@ -136,19 +126,30 @@ class JointSearch(Teleprompter):
             InfrastructureError: The backend or the sandbox failed. The search can be resumed.
         """
         tasks = [self._config.tasks[example.task_id] for example in valset]
-        self.trials = []
+        self.trials, self.reevaluations = [], ()
+        self._incumbent = ()
         self._tokens_of = {}
         for stale in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._study.tell(stale.number, state=TrialState.FAIL)
         while len(self.trials) < self._config.trials and self.tokens_spent < self._config.tokens:
             self._run_trial(student, tasks)
+        self._reevaluate(student, tasks)
         return self.at(student, self.best.point)
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the highest value; the earliest among equals."""
-        complete = [t for t in self.trials if t.complete]
-        return max(complete, key=lambda t: (_value(t), -t.number))
+        """The complete trial with the highest value; the earliest among equals.
+
+        Once trials were re-evaluated, it is the one of them with the highest value on fresh
+        samples; among equals the one that was better before.
+        """
+        if self.reevaluations:
+            return self.trials[max(self.reevaluations, key=lambda r: r.value).number]
+        return self._ranked()[0]
+
+    def _ranked(self) -> list[Trial]:
+        complete = [trial for trial in self.trials if trial.complete]
+        return sorted(complete, key=lambda t: (-t.value, t.number))
 
     def at(self, student: dspy.Module, point: Point) -> dspy.Module:
         """Return a copy of a program with a point's demos and hypers."""
@@ -167,10 +168,10 @@ class JointSearch(Teleprompter):
             optuna_trial, point = self._ask(number)
         trial = self._measure(self.at(student, point), tasks, number, point)
         if optuna_trial is not None:
-            for step, value in enumerate((trial.passed / len(tasks), _value(trial))):
+            for step, value in enumerate((trial.passed / len(tasks), trial.value)):
                 optuna_trial.report(value, step)
             state = TrialState.COMPLETE if trial.complete else TrialState.PRUNED
-            self._study.tell(optuna_trial, _value(trial) if trial.complete else None, state=state)
+            self._study.tell(optuna_trial, trial.value if trial.complete else None, state=state)
         self.trials.append(trial)
         if self._on_trial:
             self._on_trial(trial)
@@ -198,32 +199,72 @@ class JointSearch(Teleprompter):
     def _measure(
         self, program: dspy.Module, tasks: Sequence[Task], number: int, point: Point
     ) -> Trial:
-        """Run a trial task by task; give it up once it cannot win or the tokens are spent.
-
-        The bound is exact: even if every remaining task passed at no cost, the value would stay
-        below the best one. So giving up a hopeless trial never changes the winner.
-        """
+        """Run a trial task by task until there is a reason to give it up."""
+        best = max((t.value for t in self.trials if t.complete), default=None)
         rows: list[Row] = []
-        complete = [_value(t) for t in self.trials if t.complete]
-        best_is_known, best = bool(complete), max(complete, default=float("-inf"))
+        dropped: Dropped | None = None
         for row in self._evaluator.run(program, tasks, f"trial {number}"):
             rows.append(row)
-            for i, call in enumerate(row.calls):
-                self._tokens_of[call.key or f"{row.key}/{i}"] = call.completion_tokens
-            passed = sum(r.score.passed for r in rows)
-            tokens = sum(r.usage.completion_tokens for r in rows)
-            reachable = passed + len(tasks) - len(rows)
-            hopeless = _worth(reachable, tokens, len(tasks)) < best
-            if hopeless or (best_is_known and self.tokens_spent >= self._config.tokens):
+            self._count(row)
+            dropped = None if best is None else self._reason_to_drop(rows, len(tasks), best)
+            if dropped:
                 break
-        return Trial(
+        complete = len(rows) == len(tasks)
+        trial = Trial(
             number=number,
             point=point,
             passed=sum(r.score.passed for r in rows),
             tried=len(rows),
             tokens=sum(r.usage.completion_tokens for r in rows),
-            complete=len(rows) == len(tasks),
+            complete=complete,
+            dropped=None if complete else dropped,
         )
+        if complete and (best is None or trial.value > best):
+            self._incumbent = tuple(r.score.passed for r in rows)
+        return trial
+
+    def _reason_to_drop(self, rows: Sequence[Row], tasks: int, best: float) -> Dropped | None:
+        """Return why a trial is not worth its other tasks.
+
+        That it is hopeless is exact: even if every remaining task passed at no cost, the value
+        would stay below the best one. So giving up a hopeless trial never changes the winner.
+        """
+        outcomes = [r.score.passed for r in rows]
+        tokens = sum(r.usage.completion_tokens for r in rows)
+        if worth(sum(outcomes) + tasks - len(rows), tokens, tasks) < best:
+            return "hopeless"
+        if self.tokens_spent >= self._config.tokens:
+            return "budget"
+        alpha = self._config.drop_alpha
+        return "racing" if alpha > 0 and is_lost(outcomes, self._incumbent, alpha) else None
+
+    def _reevaluate(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
+        """Run the best trials of different points again, with fresh samples."""
+        distinct: dict[str, Trial] = {}
+        for trial in self._ranked():
+            distinct.setdefault(canonical_json(trial.point), trial)
+        known = set(self._tokens_of)
+        done = []
+        for trial in list(distinct.values())[: self._config.reevaluate]:
+            program, label = self.at(student, trial.point), f"trial {trial.number} again"
+            rows = list(self._evaluator.run(program, tasks, label, FRESH))
+            answers = [answer for row in rows for answer in self._count(row)]
+            done.append(
+                Reevaluation(
+                    number=trial.number,
+                    passed=sum(r.score.passed for r in rows),
+                    tried=len(rows),
+                    tokens=sum(r.usage.completion_tokens for r in rows),
+                    repeated=known.issuperset(answers),
+                )
+            )
+        self.reevaluations = tuple(done)
+
+    def _count(self, row: Row) -> list[str]:
+        """Count a row's answers as spent, and return what they are known by."""
+        tokens = {c.key or f"{row.key}/{i}": c.completion_tokens for i, c in enumerate(row.calls)}
+        self._tokens_of.update(tokens)
+        return list(tokens)
 
     def _finished(self) -> list[FrozenTrial]:
         states = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -236,11 +277,3 @@ class JointSearch(Teleprompter):
     def tokens_spent(self) -> int:
         """Generated tokens of all trials, each answer counted once."""
         return sum(self._tokens_of.values())
-
-
-def _worth(passed: int, tokens: int, tasks: int) -> float:
-    return passed / tasks - TOKEN_WEIGHT * tokens / tasks
-
-
-def _value(trial: Trial) -> float:
-    return _worth(trial.passed, trial.tokens, trial.tried)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.status import Status
 
 from optimizers.evaluate import Row
-from optimizers.joint import Trial
+from optimizers.trials import Trial
 
 LINE_EVERY = 30.0
 """Seconds between progress lines where there is no terminal."""
@@ -92,7 +92,7 @@ class Progress:
     def trial(self, trial: Trial) -> None:
         """Tell how a trial ended."""
         point = ", ".join(f"{k}={v}" for k, v in trial.point.items())
-        end = "" if trial.complete else f" (given up after {trial.tried} tasks)"
+        end = "" if trial.complete else f" ({trial.dropped}: given up after {trial.tried} tasks)"
         self.say(
             f"  trial {trial.number}: {trial.passed} passed{end}, {trial.tokens:,} tokens; {point}"
         )

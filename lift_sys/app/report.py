@@ -14,6 +14,7 @@ from lift_sys.record import Record, Versioned
 from lift_sys.verdict import FailureCategory
 from metrics.stats import Comparison, Rate, compare, correct
 from optimizers.evaluate import Row
+from optimizers.trials import Dropped
 
 
 class StageUsage(Record):
@@ -93,6 +94,27 @@ class TokenMatch(Record):
     next_tokens: int | None = None
 
 
+class Search(Record):
+    """What a search tried, and its winner on the tasks that it was chosen on.
+
+    Attributes:
+        trials: Finished ones.
+        configurations: Different points among them.
+        dropped: Trials that were given up, by reason.
+        before: The winner's rate when it was chosen.
+        after: Likewise with fresh samples; ``None`` where it was not run again.
+        repeated: Whether every answer of the second time was one of the first: then ``after`` can
+            tell nothing new.
+    """
+
+    trials: int
+    configurations: int
+    dropped: dict[Dropped, int]
+    before: Rate
+    after: Rate | None = None
+    repeated: bool = False
+
+
 class Report(Versioned):
     """The outcome of a run.
 
@@ -104,6 +126,8 @@ class Report(Versioned):
         usage: Of every answer generated for the run, each counted once.
         overhead_seconds: Time that all rows of the run spent outside the model, in seconds.
         matches: Direct prompting at the tokens of other programs, where that was asked for.
+        search: Behind the last result; ``None`` where nothing was searched, and in reports of
+            earlier releases.
     """
 
     current_version: ClassVar[int] = 1
@@ -115,6 +139,7 @@ class Report(Versioned):
     usage: Usage
     overhead_seconds: float
     matches: tuple[TokenMatch, ...] = ()
+    search: Search | None = None
 
     @property
     def share_outside_model(self) -> float:

@@ -16,7 +16,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment, gate
-from lift_sys.app.assemble import make_artifact, with_test
+from lift_sys.app.assemble import make_artifact, summarise_search, with_test
 from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.models import model_source, weights
@@ -113,6 +113,7 @@ def optimize(
         final = _Final.of(config, data, opened=opening is not None)
         tables = _run_final(final, winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
+        report = report.model_copy(update={"search": summarise_search(search)})
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
@@ -194,6 +195,8 @@ def _search(
             tokens=config.search_tokens,
             seed=config.seed,
             tasks={task.id: task for task in data.dev},
+            drop_alpha=config.drop_alpha,
+            reevaluate=config.reevaluate,
         ),
         pool,
         evaluator,

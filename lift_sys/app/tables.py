@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from lift_sys.app.report import Report, Result, TokenMatch
+from lift_sys.app.report import Report, Result, Search, TokenMatch
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
 from metrics.stats import ALPHA
+from optimizers.trials import Dropped
+
+REASONS: dict[Dropped, str] = {
+    "hopeless": "given up when they could not win",
+    "racing": "given up by racing",
+    "budget": "cut off by the token limit",
+}
 
 
 def markdown(report: Report, *, detailed: bool = False) -> str:
@@ -29,7 +36,9 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     failures = {r.name: r.failure_categories for r in report.results}
     lines += ["", *_categories(report), "", *failure_table(failures)]
     lines += _stages(report) if detailed else []
-    lines += [*_matches(report), *_comparisons(report), "", _footer(report)]
+    lines += [*_matches(report), *_comparisons(report), ""]
+    lines += [_search(report.search), ""] if report.search else []
+    lines += [_footer(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -158,6 +167,24 @@ def _flips_needed(alpha: float) -> int:
     while 2 * 0.5**flips > alpha:
         flips += 1
     return flips
+
+
+def _search(search: Search) -> str:
+    """Say how many configurations the winner was chosen from, and what that makes of its rate."""
+    why = ", ".join(f"{count} {REASONS[reason]}" for reason, count in search.dropped.items())
+    text = (
+        f"Search: {search.configurations} configurations tried in {search.trials} trials"
+        f"{f' ({why})' if why else ''}. On the dev tasks the winner passed {search.before} when it "
+        "was chosen, which flatters the best of several"
+    )
+    if search.after is None:
+        return f"{text}; it was not run again (`reevaluate`)."
+    if search.repeated:
+        return (
+            f"{text}; run again it gave the same answers, because nothing is sampled, so that can "
+            "tell nothing about it."
+        )
+    return f"{text}; with fresh samples it passed {search.after}."
 
 
 def _footer(report: Report) -> str:

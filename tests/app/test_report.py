@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app.report import Report, TokenMatch, build_report, summarise
+from lift_sys.app.report import Report, Search, TokenMatch, build_report, summarise
 from lift_sys.app.tables import markdown, p_text
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
@@ -256,3 +256,34 @@ def test_reports_of_earlier_releases_keep_neither_candidates_nor_stages() -> Non
     text = markdown(Report.model_validate(old), detailed=True)
     assert "| 22 | not kept |" in text
     assert "| stage |" not in text
+
+
+BEFORE, AFTER = Rate.of(6, 8), Rate.of(4, 8)
+
+
+@pytest.mark.parametrize(
+    ("after", "repeated", "says"),
+    [
+        (None, False, "flatters the best of several; it was not run again (`reevaluate`)."),
+        (AFTER, False, f"flatters the best of several; with fresh samples it passed {AFTER}."),
+        (BEFORE, True, "run again it gave the same answers, because nothing is sampled, so that"),
+    ],
+)
+def test_a_search_tells_how_many_it_tried_and_the_rate_before_and_after(
+    after: Rate | None, repeated: bool, says: str
+) -> None:
+    tried = Search(
+        trials=12,
+        configurations=9,
+        dropped={"hopeless": 3, "racing": 4, "budget": 1},
+        before=BEFORE,
+        after=after,
+        repeated=repeated,
+    )
+    text = markdown(make_report().model_copy(update={"search": tried}))
+    assert (
+        "Search: 9 configurations tried in 12 trials (3 given up when they could not win, 4 given "
+        f"up by racing, 1 cut off by the token limit). On the dev tasks the winner passed {BEFORE}"
+    ) in text
+    assert says in text
+    assert "Search:" not in markdown(make_report())

@@ -2,148 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import dspy
 import optuna
 import pytest
-from optuna.storages.journal import JournalFileBackend
 
-from lift_sys.inference.usage import CallRecord, note
-from lift_sys.record import canonical_json
-from lift_sys.tasks import Case, Task
-from lift_sys.verdict import Score, Status
-from optimizers.evaluate import Evaluator, Row
-from optimizers.joint import TOKEN_WEIGHT, JointSearch, SearchConfig, Trial
-from optimizers.pools import DemoSet, Pool
-from programs.hypers import Hyper, hypers_of, set_hypers
-
-TASKS = tuple(
-    Task(
-        id=f"t{n}",
-        spec=f"s{n}",
-        entry_point="f",
-        category="c",
-        split="dev",
-        source="",
-        hidden=(Case(args="()", expected="1"),),
-    )
-    for n in range(4)
+from optimizers.evaluate import Evaluator
+from optimizers.joint import JointSearch
+from optimizers.trials import Trial
+from programs.hypers import hypers_of, set_hypers
+from tests.optimizers.searching import (
+    CONFIG,
+    EXAMPLES,
+    POOL,
+    TASKS,
+    Fake,
+    InterruptionError,
+    Job,
+    full_value,
+    in_memory,
+    journal,
 )
-EXAMPLES = [dspy.Example(task_id=task.id) for task in TASKS]
-POOL = Pool(
-    sets=(
-        DemoSet(name="none", tasks=(), demos={}),
-        DemoSet(name="gold", tasks=("x",), demos={"write": ({"spec": "s", "code": "c"},)}),
-    )
-)
-SPACE = {"mode": ("a", "b", "c"), "temperature": (0.0, 0.7), "n": (1, 2, 3)}
-CONFIG = SearchConfig(
-    space=SPACE,
-    needs={"n": ("temperature", (0.7,))},
-    first_points=(
-        {"demos": "none", "mode": "a", "temperature": 0.0, "n": 1},
-        {"demos": "gold", "mode": "c", "temperature": 0.7, "n": 3},
-    ),
-    trials=9,
-    tokens=10**9,
-    seed=5,
-    tasks={task.id: task for task in TASKS},
-)
-
-
-def outcome(table: int, point: str, spec: str) -> tuple[bool, int]:
-    """Return whether a point passes a task, and its tokens: fixed, and different per table."""
-    value = hashlib.sha256(f"{table}/{point}/{spec}".encode()).digest()
-    return value[0] < 150, 1 + value[1]
-
-
-class Fake(dspy.Module):
-    """Answers with its own point, without a model."""
-
-    def __init__(self, table: int) -> None:
-        super().__init__()
-        self.table = table
-        self.write = dspy.Predict("spec -> code")
-        self.mode = Hyper("mode", "a", "b", "c")
-        self.temperature = Hyper("temperature", 0.0, 0.7)
-        self.n = Hyper("n", 1, 2, 3)
-
-    def forward(self, spec: str, **_: Any) -> dspy.Prediction:
-        values = {path: hyper.value for path, hyper in hypers_of(self).items()}
-        point = canonical_json(values | {"demos": "gold" if self.write.demos else "none"})
-        tokens = outcome(self.table, point, spec)[1]
-        note(CallRecord(model="m", prompt_tokens=1, completion_tokens=tokens, seconds=0.0))
-        return dspy.Prediction(code=point, ir=None, failure=None, attempts=())
-
-
-class InterruptionError(Exception):
-    """Stands for kill -9 in the middle of a task."""
-
-
-@dataclass
-class Job:
-    """One search that can be run again on what it left behind.
-
-    Attributes:
-        table: Which outcomes.
-        storage: Optuna's, made anew for each run.
-        rows: What was paid for.
-        executed: Tasks executed.
-        stop_at: Execution at which it is interrupted, from 1; 0 for never.
-    """
-
-    table: int
-    storage: Callable[[], optuna.storages.BaseStorage | None]
-    rows: dict[str, Row] = field(default_factory=dict)
-    executed: int = 0
-    stop_at: int = 0
-
-    def get(self, key: str) -> Row | None:
-        return self.rows.get(key)
-
-    def put(self, row: Row) -> None:
-        self.rows[row.key] = row
-
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
-        self.executed += 1
-        if self.executed == self.stop_at:
-            raise InterruptionError
-        passed = outcome(self.table, str(code), task.spec)[0]
-        status = Status.PASSED if passed else Status.WRONG_ANSWER
-        return Score(value=float(passed), passed=passed, status=status, feedback="")
-
-    def run(
-        self, config: SearchConfig = CONFIG, on_trial: Callable[[Trial], None] | None = None
-    ) -> tuple[JointSearch, Mapping[str, Any]]:
-        study = optuna.create_study(
-            study_name="s", storage=self.storage(), direction="maximize", load_if_exists=True
-        )
-        no_model: Any = None
-        evaluator = Evaluator(lambda: no_model, "m", self.score, self)
-        search = JointSearch(config, POOL, evaluator, study, set_hypers, on_trial)
-        winner = search.compile(Fake(self.table), valset=EXAMPLES)
-        return search, winner.dump_state()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-def in_memory() -> None:
-    return None
-
-
-def full_value(trial: Trial, table: int) -> float:
-    """Return what a trial would be worth if every task were run."""
-    results = [outcome(table, canonical_json(trial.point), task.spec) for task in TASKS]
-    passed, tokens = sum(ok for ok, _ in results), sum(t for _, t in results)
-    return passed / len(TASKS) - TOKEN_WEIGHT * tokens / len(TASKS)
 
 
 def test_the_same_seed_makes_the_same_trials_and_another_does_not() -> None:
@@ -207,10 +92,6 @@ def test_the_token_limit_ends_the_search_within_a_task() -> None:
     assert exact.trials == free.trials[:1]
     one, _ = Job(1, in_memory).run(replace(CONFIG, tokens=1))
     assert one.best == free.trials[0]
-
-
-def journal(path: Path) -> Callable[[], optuna.storages.BaseStorage]:
-    return lambda: optuna.storages.JournalStorage(JournalFileBackend(str(path)))
 
 
 def test_interrupted_at_any_task_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
