@@ -97,9 +97,27 @@ class SearchedEnsemble(Teleprompter):
         self._ensemble = ensemble
         self._members = members
 
-    def compile(self, student: dspy.Module, **arguments: Any) -> dspy.Module:
-        """Return a program whose ``programs`` are the members, the best first."""
-        found = self._search.compile(student, **arguments)
+    def compile(
+        self,
+        student: dspy.Module,
+        *,
+        trainset: list[dspy.Example],
+        teacher: dspy.Module | None = None,
+        valset: list[dspy.Example] | None = None,
+        restrict: list[int] | None = None,
+    ) -> dspy.Module:
+        """Return a program whose ``programs`` are the members, the best first.
+
+        Args:
+            student: Never changed.
+            trainset: Demos come from it.
+            teacher: Answers where demos are bootstrapped; by default the student.
+            valset: Programs are measured on it.
+            restrict: Which candidates are measured, as numbers of the random search.
+        """
+        found = self._search.compile(
+            student, trainset=trainset, teacher=teacher, valset=valset, restrict=restrict
+        )
         members = [candidate["program"] for candidate in found.candidate_programs]
         return self._ensemble.compile(members[: self._members])
 

@@ -114,13 +114,12 @@ class Uniform(Teleprompter):
         optimizer, more = self._made(job)
         given = {"trainset": job.train, "valset": job.val, "seed": job.settings.seed, **more}
         taken = inspect.signature(optimizer.compile).parameters
-        any_taken = any(p.kind is p.VAR_KEYWORD for p in taken.values())
         if teacher is not None:
             if "teacher" not in taken or self._optimizer == "gepa":
                 msg = f"the optimizer {self._optimizer!r} takes no teacher"
                 raise ConfigError(msg)
             given["teacher"] = teacher
-        arguments = {k: v for k, v in given.items() if k in taken or (any_taken and k in more)}
+        arguments = {key: value for key, value in given.items() if key in taken}
         return optimizer.compile(job.student, **arguments)
 
     def _made(self, job: Job) -> tuple[Teleprompter, dict[str, Any]]:
@@ -183,12 +182,17 @@ def _working_copy(student: dspy.Module, predictors: Sequence[str] | None) -> dsp
 def _result(
     student: dspy.Module, compiled: dspy.Module, labels: Mapping[str, Mapping[str, Demo]]
 ) -> dspy.Module:
-    """Return a copy of the student with what was found; a program of another shape as it is."""
+    """Return a copy of the student with what was found; of an ensemble, one for each member.
+
+    A program of any other shape is returned as it is.
+    """
     result = student.deepcopy()
     result._compiled = False
     own = dict(result.named_parameters())
     found = dict(compiled.named_parameters())
     if type(compiled) is not type(student) or not found.keys() <= own.keys():
+        members = getattr(compiled, "programs", [])
+        members[:] = [_result(student, member, labels) for member in members]
         return compiled
     for path, parameter in found.items():
         if not isinstance(parameter, dspy.Predict):

@@ -108,7 +108,9 @@ def answer(request: Request) -> str:
     if stage == "ir":
         return ir(name)
     if stage == "code":
-        knows = name in EASY or MAGIC in before or "def times" in before
+        body = chat_body(request)
+        lucky = body["temperature"] > 0 and body["seed"] % 2
+        knows = name in EASY or lucky or MAGIC in before or "def times" in before
         right = f"x * {name[-1]}" if knows else "x"
         return f"```python\ndef {name}(x):\n    return {right}\n```"
     return proposal(request, before + question)
@@ -136,7 +138,7 @@ def proposal(request: Request, text: str) -> str:
     schema = chat_body(request).get("response_format")
     if schema is not None:
         return json.dumps({name: value(name) for name in properties(schema)})
-    names = dict.fromkeys(re.findall(r"\[\[ ## (\w+) ## \]\]", text.split("objective is")[0]))
+    names = dict.fromkeys(re.findall(r"\[\[ ## (\w+) ## \]\]", text.split("objective is", 1)[0]))
     blocks = [
         f"[[ ## {n} ## ]]\n{json.dumps(v) if isinstance(v := value(n), dict) else v}" for n in names
     ]
@@ -168,6 +170,8 @@ class Setup:
         return program
 
     def compile(self, name: str | Teleprompter, student: Any = None, **changes: Any) -> Any:
+        if name == "simba":
+            changes = {"trials": 20, **changes}
         optimizer = build(name, self.metric, replace(SETTINGS, **changes))
         with dspy.context(lm=self.lm):
             return optimizer.compile(student or self.student(), trainset=EXAMPLES)
@@ -285,11 +289,12 @@ def test_the_same_seed_finds_the_same_and_spends_no_more_than_told(name: str, se
         setup.engine.bodies.clear()
         return asked
 
+    settings = replace(SETTINGS, trials=20) if name == "simba" else SETTINGS
     with dspy.context(lm=setup.lm):
-        found = build(name, counting, SETTINGS).compile(setup.student(), trainset=EXAMPLES)
+        found = build(name, counting, settings).compile(setup.student(), trainset=EXAMPLES)
     asked = bodies()
     # GEPA ends before an iteration: the last one may pass its budget.
-    assert measured <= (SETTINGS.trials + (name == "gepa")) * len(TASKS) + 6 * (name == "gepa")
+    assert measured <= (settings.trials + (name == "gepa")) * len(TASKS) + 6 * (name == "gepa")
     again = setup.compile(name)
     assert state(again) == state(found)
     assert bodies() == asked
@@ -297,13 +302,19 @@ def test_the_same_seed_finds_the_same_and_spends_no_more_than_told(name: str, se
     assert (bodies() != asked) is (name != "labeled_few_shot")
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if n != "labeled_few_shot"])
-@pytest.mark.parametrize("which", ["model", "sandbox", "proposer"])
+@pytest.mark.parametrize(
+    ("which", "name"),
+    [
+        *(("model", name) for name in RECIPES if name != "labeled_few_shot"),
+        *(("sandbox", name) for name in ("bootstrap_few_shot", "mipro_v2", "simba", "gepa")),
+        *(("proposer", name) for name in sorted(INSTRUCTIONS | EITHER - {"better_together"})),
+    ],
+)
 def test_a_failure_of_a_backend_ends_the_compile(name: str, which: str, setup: Setup) -> None:
     def failing(request: Request) -> str:
         if len(engine.requests) > 6 and which == "model":
             raise EngineError("it is gone")
-        if current_stage() is None and which == "proposer":
+        if not current_stage() and which == "proposer":
             raise EngineError("it is gone")
         return answer(request)
 
@@ -312,8 +323,6 @@ def test_a_failure_of_a_backend_ends_the_compile(name: str, which: str, setup: S
             raise SandboxError("it is gone")
         return setup.metric(gold, pred, trace, *named)
 
-    if which == "proposer" and name in DEMOS | {"ensemble"}:
-        return
     engine = ScriptedEngine(failing)
     lm = dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
     kind = SandboxError if which == "sandbox" else ProviderError
@@ -343,13 +352,6 @@ def test_predictors_that_are_switched_off_do_no_harm(name: str, setup: Setup) ->
     compiled = setup.compile(name, predictors=None)
     assert set(demos_of(compiled)) <= set(USED)
     assert setup.passed(compiled) == 4
-
-
-def test_gepa_reflects_on_nothing_that_was_not_asked(setup: Setup) -> None:
-    setup.compile("gepa", predictors=None, trials=12)
-    reflections = [b for b in setup.engine.bodies if "response_format" in b and "IR" not in b]
-    asked = [b for b in reflections if "instruction" in str(b["messages"][0]["content"]).lower()]
-    assert asked
 
 
 def test_equal_requests_of_a_proposer_get_different_seeds(setup: Setup) -> None:
