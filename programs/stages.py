@@ -160,10 +160,10 @@ class Stage(dspy.Module):
         if "demos" not in inputs:
             inputs["demos"] = self.demos_for(str(inputs["spec"]))
         adapter = adapter or self.adapter
-        config = self._config(sampling)
+        lm = self.lm(sampling.models)
+        config = self._config(sampling) | _rollout(lm, sampling)
         if isinstance(adapter, StructuredAdapter):
             config["response_format"] = adapter.response_format
-        lm = self.lm(sampling.models)
         parse_error: AdapterParseError | None = None
         prediction = None
         with usage.stage(self.name), usage.recording() as calls, dspy.context(adapter=adapter):
@@ -193,6 +193,26 @@ class Stage(dspy.Module):
         if self.top_p.value != "model":
             config["top_p"] = self.top_p.value
         return config
+
+
+def _rollout(lm: dspy.LM | None, sampling: Sampling) -> dict[str, Any]:
+    """Return how a copy of a model that stands for another rollout samples.
+
+    DSPy's optimizers ask for other answers with ``lm.copy(rollout_id=..., temperature=...)``, of
+    which only the cache would know.
+    """
+    kwargs = getattr(lm, "kwargs", {})
+    if kwargs.get("rollout_id") is None:
+        return {}
+    seed = (sampling.seed + int(kwargs["rollout_id"])) & 0x7FFFFFFF
+    return {"temperature": kwargs.get("temperature") or 1.0, "seed": seed}
+
+
+def show_nearest(program: dspy.Module, count: int) -> None:
+    """Let every stage of a program show its demos nearest to the spec, at most ``count``."""
+    for _, stage in program.named_sub_modules(Stage):
+        stage.demo_choice.set("nearest")
+        stage.demo_count.set(min(count, MOST))
 
 
 def named_models(program: dspy.Module) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from programs.hypers import hypers_of, set_hypers
 from programs.modules import CodeGenerator
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
-from programs.stages import Sampling, named_models, no_models
+from programs.stages import Sampling, named_models, no_models, show_nearest
 
 CODE = "```python\ndef double(x):\n    return 2 * x\n```"
 IR = {
@@ -78,6 +78,26 @@ def test_a_stages_own_setting_is_sent(hypers: dict[str, Any], changed: dict[str,
     sampling = Sampling(temperature=0.5, seed=17)
 
     assert body_of(sampling, **hypers) == body_of(sampling) | changed
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_a_copy_of_a_model_for_another_rollout_draws_another_answer(temperature: float) -> None:
+    lm, engine = scripted()
+    stage = CodeGenerator()
+    for rollout in (0, 1):
+        with dspy.context(lm=lm.copy(rollout_id=rollout, temperature=0.9)):
+            sampling = Sampling(temperature, seed=17)
+            stage(name="double", spec="Double x.", ir=None, sampling=sampling)
+    assert [(b["temperature"], b["seed"]) for b in engine.bodies] == [(0.9, 17), (0.9, 18)]
+
+
+def test_a_program_shows_the_nearest_demos_in_every_stage(sandbox: Sandbox) -> None:
+    program = SpecToCode(sandbox)
+    show_nearest(program, 99)
+    assert program.critic.demo_choice.value == program.code_generator.demo_choice.value == "nearest"
+    assert program.code_generator.demo_count.value == 8
+    show_nearest(program, 2)
+    assert program.code_generator.demo_count.value == 2
 
 
 def test_a_seed_stays_what_backends_take() -> None:

@@ -1,0 +1,166 @@
+"""What a teleprompter is given in place of the metric and the model, so that it cannot go wrong.
+
+DSPy's optimizers score a failure of the backend or of the sandbox as 0 and go on, keep traces whose
+metric is merely truthy, and ask for several proposals with equal requests, to which an engine with
+fixed seeds gives equal answers. ``Watch`` notes the first failure and ends the compile with it, and
+answers a strict ``bool`` where demos are bootstrapped. ``SeededEngine`` gives each request that
+samples and names no seed one of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Self
+
+import dspy
+from dspy.utils.callback import BaseCallback
+from dspy.utils.exceptions import LMError
+
+from lift_sys.errors import ConfigError, LiftError, ProviderError
+from lift_sys.record import digest
+
+Metric = Callable[..., Any]
+"""DSPy's metric: called with example, prediction and trace; by reflective optimizers with the name
+of a predictor and its trace as well. It returns a number, a ``bool`` or a prediction with a
+``score`` and ``feedback``; higher is better."""
+
+
+class Watch(BaseCallback):
+    """Calls the metric, and keeps the first failure that is not the program's fault.
+
+    Args:
+        metric: As the caller gave it.
+        threshold: Score from which a trace makes demos.
+
+    Attributes:
+        failure: The first failure; once it is set nothing is scored or asked any more.
+    """
+
+    def __init__(self, metric: Metric, threshold: float) -> None:
+        self._metric = metric
+        self._threshold = threshold
+        self.failure: Exception | None = None
+
+    def score(
+        self,
+        gold: dspy.Example,
+        pred: dspy.Prediction | None,
+        trace: Any = None,
+        pred_name: str | None = None,
+        pred_trace: Any = None,
+    ) -> Any:
+        """Return what the metric says; a ``bool`` where demos are bootstrapped.
+
+        A program that raised scores 0: DSPy's SIMBA has no prediction then and asks nevertheless.
+
+        Raises:
+            ConfigError: The metric returned NaN.
+            Exception: What the metric raised, or the failure that came before.
+        """
+        self.check()
+        if pred is None:
+            return 0.0
+        named = (pred_name, pred_trace)
+        try:
+            result = self._metric(gold, pred, trace, *(named if any(named) else ()))
+            value = _number(result)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+        if trace is not None and not any(named):
+            return value >= self._threshold
+        return result
+
+    def check(self) -> None:
+        """Raise the failure, if there is one.
+
+        Raises:
+            Exception: The failure.
+        """
+        if self.failure is not None:
+            raise self.failure
+
+    def on_module_end(
+        self,
+        call_id: str,  # noqa: ARG002 (DSPy's call, as in the method below)
+        outputs: Any,  # noqa: ARG002
+        exception: BaseException | None = None,
+    ) -> None:
+        """Keep a failure of the backend, the sandbox or the configuration."""
+        if isinstance(exception, LMError):
+            error = ProviderError(f"the backend failed: {exception}")
+            error.__cause__ = exception
+            self.failure = self.failure or error
+        elif isinstance(exception, LiftError):
+            self.failure = self.failure or exception
+
+    def on_compile_end(
+        self,
+        call_id: str,  # noqa: ARG002
+        outputs: Any,  # noqa: ARG002
+        exception: Exception | None = None,
+    ) -> None:
+        """Keep what a step of a chain of optimizers raised: ``BetterTogether`` only logs it."""
+        self.failure = self.failure or exception
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def _number(result: Any) -> float:
+    value = float(getattr(result, "score", result))
+    if math.isnan(value):
+        msg = "the metric returned NaN, which cannot be compared; return a number"
+        raise ConfigError(msg)
+    return value
+
+
+class SeededEngine:
+    """Another engine, whose sampled answers to equal requests differ and can be repeated.
+
+    A request that names its seed, as those of a program's stages do, is passed on as it is. All
+    else is the other engine's.
+
+    Args:
+        engine: Answers.
+        seed: Other seeds draw other answers.
+        watch: Once it has seen a failure, nothing is asked any more.
+    """
+
+    def __init__(self, engine: Any, seed: int, watch: Watch) -> None:
+        self._engine = engine
+        self._seed = seed
+        self._watch = watch
+        self._asked: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def complete(self, request: Any) -> Any:
+        """Answer one request; raises as the other engine does, and the failure seen before."""
+        self._watch.check()
+        config = request.config
+        if config.seed is None and (config.temperature or 0) > 0:
+            key = digest([self._seed, repr((request.system, request.messages))])
+            with self._lock:
+                self._asked[key] += 1
+                number = self._asked[key]
+            seed = int(digest([key, number])[:8], 16) & 0x7FFFFFFF
+            request = dataclasses.replace(request, config=dataclasses.replace(config, seed=seed))
+        return self._engine.complete(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def seeded(lm: dspy.LM | None, seed: int, watch: Watch) -> dspy.LM | None:
+    """Return a model with a ``SeededEngine``; one without an engine of ours as it is."""
+    engine = getattr(lm, "engine", None)
+    if lm is None or not hasattr(engine, "complete"):
+        return lm
+    return lm.copy(engine=SeededEngine(engine, seed, watch))
