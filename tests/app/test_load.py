@@ -1,4 +1,4 @@
-"""``load_program``: what it refuses before anything runs, and answers with and without ``await``."""
+"""``load_program``: what it refuses before anything runs; answers with and without ``await``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ IR = {
 
 
 class Model:
-    """Answers by request alone, and differently for each seed; it is built where it is asked for."""
+    """Answers by request alone, differently for each seed; keeps which ids were asked for."""
 
     def __init__(self) -> None:
         self.built: list[str] = []

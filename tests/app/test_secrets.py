@@ -51,12 +51,13 @@ JOB = {
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
-    made = ScriptedEngine(lambda r: _answer(r))
+    made = ScriptedEngine(_answer)
 
     def build(model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
         used: Any = ReplayEngine(made, "weights", calls) if calls is not None else made
-        kwargs = {"api_key": PLANTED, "extra_headers": {"Authorization": PLANTED}}
-        return dspy.LM(f"local/{model_id}", engine=used, cache=False, num_retries=0, **kwargs)
+        lm = dspy.LM(f"local/{model_id}", engine=used, cache=False, num_retries=0)
+        lm.kwargs["api_key"] = used.api_key = PLANTED  # where backends with a connection have it
+        return lm
 
     monkeypatch.setattr(models, "build_lm", build)
     monkeypatch.setattr(cli_models, "pull_with_progress", lambda _: None)
@@ -110,7 +111,7 @@ def test_a_planted_key_is_in_no_file_and_no_output(
     wanted = {"config.json", "rows.jsonl", "calls.jsonl", "report.json", "best.json", ledger.name}
     assert wanted <= {path.name for path in files}
     rows = b"".join(path.read_bytes() for path in runs.rglob("rows.jsonl"))
-    assert b"os.environ" in rows
+    assert b"should give 2 but gave" in rows  # the code ran, and what it found is told
     assert [path for path in files if PLANTED.encode() in path.read_bytes()] == []
     assert PLANTED not in said + caplog.text
 

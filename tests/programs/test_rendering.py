@@ -71,9 +71,7 @@ def filled(request: StageRequest, values: dict[str, str]) -> list[dict[str, Any]
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("sees", ["ir", "spec_and_ir", "spec"])
-def test_placeholders_filled_in_give_the_requests(
-    sandbox: Sandbox, preset: str, sees: str
-) -> None:
+def test_placeholders_filled_in_give_the_requests(sandbox: Sandbox, preset: str, sees: str) -> None:
     program = make_program(preset, sandbox)
     set_hypers(program, {} if preset == "direct" else {"code_sees": sees, "quirks": "all"})
     # Nothing holds on this code, so every candidate is drawn.
