@@ -158,7 +158,8 @@ def _request(program: SpecToCode, ask: _Ask) -> StageRequest:
             bank.append(recorder.sent(ask)["messages"][1:-1])
         stage.predict.demos = []
     body = recorder.sent(ask)
-    settings = {key: body[key] for key in ("response_format", "max_tokens") if key in body}
+    kept = ("response_format", "max_tokens")
+    settings: dict[str, Any] = {key: body[key] for key in kept if key in body}
     settings["temperature"] = stage.temperature_in(float(program.temperature.value))
     settings |= {"top_p": stage.top_p.value} if stage.top_p.value != "model" else {}
     shown = tuple(messages for messages in bank if messages)

@@ -77,8 +77,8 @@ def diff_artifacts(a: Artifact, b: Artifact) -> ArtifactDiff:
     other = set(first) - {"model", "models", "hypers", "predictors", "scores", "openings", "sha256"}
 
     def changes(*keys: str) -> tuple[Change, ...]:
-        sides = [{key: side[key] for key in keys} for side in (first, second)]
-        return tuple(_changes(*sides))
+        of_a, of_b = ({key: side[key] for key in keys} for side in (first, second))
+        return tuple(_changes(of_a, of_b))
 
     return ArtifactDiff(
         models=changes("model", "models"),
@@ -119,11 +119,11 @@ def _changes(a: Mapping[str, Any], b: Mapping[str, Any], above: str = "") -> Ite
 
 def _instructions(a: Artifact, b: Artifact) -> Iterator[Change]:
     for key in ("instructions", "fields"):
-        sides = [
+        of_a, of_b = (
             {path: getattr(state, key) for path, state in side.predictors.items()}
             for side in (a, b)
-        ]
-        yield from _changes(*sides)
+        )
+        yield from _changes(of_a, of_b)
 
 
 def _demos(a: Artifact, b: Artifact) -> Iterator[DemoChange]:

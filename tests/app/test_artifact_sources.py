@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app import artifact_sources
+from lift_sys.app import artifact_sources, environment
 from lift_sys.app.artifact_sources import fetch_artifact, save_named, shown
 from lift_sys.app.environment import quiet_libraries
 from lift_sys.app.export import save_artifact
@@ -93,7 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give named programs a folder of their own."""
-    monkeypatch.setattr(artifact_sources.environment, "programs_dir", lambda: tmp_path / "named")
+    monkeypatch.setattr(environment, "programs_dir", lambda: tmp_path / "named")
     return tmp_path
 
 

@@ -14,7 +14,7 @@ import pytest
 from dspy.lm15 import Request
 
 import lift_sys
-from lift_sys.app import load, models
+from lift_sys.app import environment, load, models
 from lift_sys.app.artifact_sources import save_named
 from lift_sys.app.export import Artifact, ModelRef, PredictorState, save_artifact
 from lift_sys.errors import ArtifactError, ConfigError
@@ -163,7 +163,7 @@ def test_what_cannot_run_here_is_refused_before_a_model_is_had(
 
 
 def test_a_name_and_a_hash(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load.environment, "programs_dir", lambda: tmp_path / "named")
+    monkeypatch.setattr(environment, "programs_dir", lambda: tmp_path / "named")
     save_named(changed(), "doubler")
 
     assert lift_sys.load_program("doubler", sha256=changed().sha256).n.value == 1

@@ -82,7 +82,10 @@ def test_it_says_what_it_lacks_and_keeps_no_model() -> None:
 def test_of_a_bank_as_many_demos_are_kept_as_a_request_shows(
     choice: str, count: int, kept: int
 ) -> None:
-    hypers = {"code_generator.demo_choice": choice, "code_generator.demo_count": count}
+    hypers: dict[str, Any] = {
+        "code_generator.demo_choice": choice,
+        "code_generator.demo_count": count,
+    }
     program = program_of(**hypers)
     program.code_generator.predict.demos = [{**CODE_DEMO, "name": f"f{i}"} for i in range(20)]
 
