@@ -6,6 +6,7 @@ technique: chain of thought, best-of-N, refinement and direct prompting are valu
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -163,6 +164,14 @@ class SpecToCode(dspy.Module):
         if dspy.settings.trace is not None:
             dspy.settings.trace.extend(chosen.trace)
         return conclude(chosen.attempt, [c.attempt for c in drawn], draw)
+
+    async def aforward(self, *args: Any, **inputs: Any) -> dspy.Prediction:
+        """Do what ``forward`` does, for ``await program.acall(spec=...)``.
+
+        The work is done in a thread, so that the event loop stays free. A task that is cancelled no
+        longer waits for it; what was begun runs to its end.
+        """
+        return await asyncio.to_thread(self.forward, *args, **inputs)
 
     def _draw(self, view: TaskView, n: int) -> Draw:
         return Draw(

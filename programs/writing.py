@@ -115,7 +115,7 @@ class Writing:
             spec=with_hints(spec, self._extract(None)),
             analysis=analysis,
             sampling=self._sampling("ir", index),
-            form=self._form(),
+            form=self.form(),
             reminder=remind(str(program.quirks.value), self.view.spec),
         )
         return self._refinement(index).refine_ir(attempt, ir)
@@ -138,7 +138,7 @@ class Writing:
                 refiner=program.refiner,
                 repairer=program.repairer,
                 write=lambda ir, step: self._write_code(ir, sampling(step)),
-                form=self._form(),
+                form=self.form(),
                 sampling=sampling,
             ),
             view=self.view,
@@ -163,7 +163,7 @@ class Writing:
         )
         return code
 
-    def _form(self) -> IRForm:
+    def form(self) -> IRForm:
         """Return the form of every IR; without any, the one that a refiner would be given."""
         program = self.program
         detail = "basic" if program.ir_detail.value == "none" else str(program.ir_detail.value)

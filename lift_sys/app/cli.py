@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from lift_sys.app import cli_measure, cli_models, cli_tasks
+from lift_sys.app import cli_artifact, cli_measure, cli_models, cli_tasks
 from lift_sys.app.cli_options import Model, OpenTest, Runs, Unsafe, prepare_models, sandbox_for
 from lift_sys.errors import LiftError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing rich would double its time
     add_completion=False,
 )
+app.add_typer(cli_artifact.app)
 app.add_typer(cli_measure.app)
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_tasks.app, name="tasks")
@@ -130,15 +131,6 @@ def run(
 
 
 @app.command()
-def show(artifact: Annotated[Path, typer.Argument(help="A compiled program.")]) -> None:
-    """Print an artifact's prompts, demos and hypers in plain text."""
-    from lift_sys.app.export import load_artifact
-    from lift_sys.app.show import render_artifact
-
-    sys.stdout.write(render_artifact(load_artifact(artifact)))
-
-
-@app.command()
 def doctor(unsafe: Unsafe = False) -> None:
     """Check this machine: versions, sandbox and model."""
     from lift_sys.app import doctor as checks
@@ -152,7 +144,7 @@ def doctor(unsafe: Unsafe = False) -> None:
 
 
 def main() -> None:
-    """Run ``lift`` and exit: 0 done, 1 no answer, 2 bad input, 130 interrupted."""
+    """Run ``lift`` and exit: 0 done, 1 no answer or a difference, 2 bad input, 130 interrupted."""
     try:
         app()
     except LiftError as error:

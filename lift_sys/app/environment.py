@@ -28,6 +28,8 @@ def quiet_libraries() -> None:
     """Keep libraries from reaching for the network and from telling what is recorded anyway."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     logging.getLogger("dspy").setLevel(logging.ERROR)
+    # It tells every URL that is asked for, and a URL may carry a token.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # Parsing what a model wrote warns of its bad escapes; they are the model's, not the user's.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"<unknown>")
     warnings.filterwarnings("ignore", category=SyntaxWarning, module=r"<unknown>")
@@ -44,6 +46,11 @@ def models_dir() -> Path:
 def ledger_file() -> Path:
     """Return where openings of test sets are noted, in the user's data folder."""
     return platformdirs.user_data_path(APP_NAME) / "test-openings.jsonl"
+
+
+def programs_dir() -> Path:
+    """Return where artifacts that have a name are, in the user's data folder."""
+    return platformdirs.user_data_path(APP_NAME) / "programs"
 
 
 def data_file(name: str) -> Path:

@@ -183,17 +183,32 @@ def load_artifact(path: Path) -> Artifact:
         ArtifactError: Missing, truncated, changed, or written by a newer release.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         msg = f"cannot read the artifact {path}: {error.strerror}"
         raise ArtifactError(msg) from error
+    return parse_artifact(content, str(path))
+
+
+def parse_artifact(content: bytes, where: str) -> Artifact:
+    """Read an artifact's content and check that nobody changed it.
+
+    Args:
+        content: Of the file.
+        where: What messages call it.
+
+    Raises:
+        ArtifactError: Truncated, changed, or written by a newer release.
+    """
+    try:
+        data = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        msg = f"{path} is truncated or not an artifact (not valid JSON); export it again"
+        msg = f"{where} is truncated or not an artifact (not valid JSON); export it again"
         raise ArtifactError(msg) from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > Artifact.current_version:
         msg = (
-            f"{path} has format version {version} and this release reads up to "
+            f"{where} has format version {version} and this release reads up to "
             f"{Artifact.current_version}; upgrade lift-sys"
         )
         raise ArtifactError(msg)
@@ -201,11 +216,11 @@ def load_artifact(path: Path) -> Artifact:
         artifact = Artifact.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        msg = f"{path} is not an artifact of this release: {where}: {first['msg']}"
+        field = ".".join(str(part) for part in first["loc"]) or "the document"
+        msg = f"{where} is not an artifact of this release: {field}: {first['msg']}"
         raise ArtifactError(msg) from error
     if not artifact.intact:
-        msg = f"{path} was changed after it was exported (its SHA-256 differs); export it again"
+        msg = f"{where} was changed after it was exported (its SHA-256 differs); export it again"
         raise ArtifactError(msg)
     return artifact
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import ConfigDict, Field
 
+from lift_sys.errors import SandboxUnavailableError
 from lift_sys.record import Record
 from lift_sys.verdict import Status
 
@@ -129,3 +130,21 @@ class Sandbox(Protocol):
     def close(self) -> None:
         """Stop every worker; idempotent."""
         ...
+
+
+class ClosedSandbox:
+    """A sandbox that executes nothing, for a program that is only looked at."""
+
+    description = "closed"
+
+    def execute(self, submission: Submission, limits: Limits | None = None) -> Execution:  # noqa: ARG002 (the contract's)
+        """Refuse.
+
+        Raises:
+            SandboxUnavailableError: Always.
+        """
+        msg = "this program is only for looking at; load it with load_program to run it"
+        raise SandboxUnavailableError(msg)
+
+    def close(self) -> None:
+        """Stop nothing: there are no workers."""
