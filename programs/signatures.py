@@ -35,7 +35,11 @@ COMPACT_EFFECTS = (
     "the steps, in order: step, how (to do it), returns (the exact Python literals), order (what "
     "must come first); empty where there is none"
 )
-COMPACT_SIGNATURE = 'the function in Python, such as "name(items: list[int], text: str) -> bool"'
+# An example would be copied: a 0.5B model took over one's parameters in 14 of 16 answers.
+COMPACT_SIGNATURE = (
+    "the first line of the function in Python: its name, each parameter with its type, and the "
+    "type that it returns"
+)
 QUIRKS_HEADING = "Python does this:"
 
 
