@@ -74,7 +74,10 @@ class Answer:
 
     def as_text(self) -> str:
         """Return it for a person."""
-        parts = ["## IR\n", render(self.ir) if self.ir else "none (the code was written from the spec alone)"]
+        parts = [
+            "## IR\n",
+            render(self.ir) if self.ir else "none (the code was written from the spec alone)",
+        ]
         parts += ["\n## Code\n"]
         parts += [f"```python\n{self.code}\n```" if self.code else f"no code: {self.failure}"]
         if self.holes:
