@@ -187,8 +187,7 @@ class SpecToCode(dspy.Module):
         n = int(self.n.value)
         if writing.sample(writing.stages(code=rule.needs_code)):
             return n
-        without_ir = writing.given is None and self.ir_detail.value != "none"
-        return min(n, 1 + int(self.ir_from.value)) if without_ir else 1
+        return min(n, 1 + writing.drafts) if writing.makes_irs else 1
 
     def _candidates(self, writing: Writing, rule: Rule, draw: Draw) -> list[Candidate]:
         stages = writing.stages(code=rule.needs_code)

@@ -50,16 +50,28 @@ class Writing:
     def stages(self, *, code: bool) -> list[Stage]:
         """Return the stages that make a candidate's IR and, if asked, its code."""
         program = self.program
-        rounds = bool(program.refine_iterations.value)
         stages: list[Stage] = []
-        if program.ir_detail.value != "none" and self.given is None:
+        if self.makes_irs:
             stages += [program.reasoner] if program.reason.value else []
             stages += [program.ir_generator]
-            stages += [program.critic, program.refiner] if rounds else []
-        if code:
-            stages += [program.code_generator]
-            stages += [program.repairer] if rounds and program.repair.value != "ir" else []
-        return stages
+            stages += [program.critic, program.refiner] if program.refine_iterations.value else []
+        return [*stages, *self._code_stages()] if code else stages
+
+    def _code_stages(self) -> list[Stage]:
+        program = self.program
+        repairs = program.refine_iterations.value and program.repair.value != "ir"
+        return [program.code_generator, *([program.repairer] if repairs else [])]
+
+    @property
+    def makes_irs(self) -> bool:
+        """Whether stages are asked for IRs."""
+        return self.program.ir_detail.value != "none" and self.given is None
+
+    @property
+    def drafts(self) -> int:
+        """How many candidates come before those with an IR; where all would be equal, one."""
+        wanted = int(self.program.ir_from.value)
+        return wanted if self.sample(self._code_stages()) else min(wanted, 1)
 
     def sample(self, stages: Sequence[Stage]) -> bool:
         """Tell whether the answers of some of these stages differ from candidate to candidate."""
@@ -99,8 +111,7 @@ class Writing:
 
     def has_ir(self, index: int) -> bool:
         """Tell whether the program makes an IR for this candidate."""
-        program = self.program
-        return program.ir_detail.value != "none" and index >= int(program.ir_from.value)
+        return self.makes_irs and index >= self.drafts
 
     def _write_ir(self, attempt: Attempt) -> Attempt:
         program, index = self.program, attempt.index

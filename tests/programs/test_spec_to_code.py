@@ -152,6 +152,16 @@ def test_greedy_candidates_are_not_drawn_twice(sandbox: Sandbox) -> None:
     assert len(engine.requests) == 2
 
 
+def test_greedy_drafts_are_not_drawn_twice_before_an_ir_is_made(sandbox: Sandbox) -> None:
+    lm, engine = scripted(by_stage([BAD, GOOD]))
+    program = make_program("adaptive", sandbox)
+    set_hypers(program, {"temperature": 0.0})
+    answer = run(program, lm, visible=VISIBLE)
+
+    assert [a.ir is not None for a in answer.attempts] == [False, True]
+    assert len(engine.requests) == 3
+
+
 def test_refinement_rewrites_until_the_critic_is_content(sandbox: Sandbox) -> None:
     critiques = [
         {"issues": [issue("say how")], "overall_quality": 3},
