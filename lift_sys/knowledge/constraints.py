@@ -8,6 +8,7 @@ become hints. Nothing is executed here; all time is linear in the text's length.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
@@ -117,6 +118,8 @@ _WARY = frozenset(
 """Words of a sentence whose examples may be what must not happen, or not exact."""
 
 
+# One answer asks several times: for the prompt, for every candidate's IR, for open questions.
+@functools.lru_cache(maxsize=64)
 def extract(spec: str, name: str, signature: FunctionSignature | None = None) -> Extraction:
     """Return what a spec states about a function.
 
