@@ -1,8 +1,10 @@
-"""What every test may ask for: the model folder and the embedded model's verified file."""
+"""What every test may ask for: a sandbox, the model folder, the embedded model's verified file."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import platformdirs
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from lift_sys.inference.fetch import ensure_model
+from lift_sys.sandbox import Sandbox, create_sandbox
 
 # How long an example takes says something of the machine, not of the code. CI tries the same
 # examples each time, so that what fails there fails here.
@@ -20,6 +23,13 @@ settings.register_profile(
     derandomize="CI" in os.environ,
 )
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """The strongest sandbox of this machine; a file that needs another one makes its own."""
+    with closing(create_sandbox()) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

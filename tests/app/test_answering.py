@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 
 import dspy
 import pytest
@@ -17,7 +16,6 @@ from lift_sys.app.jobs import Chosen
 from lift_sys.errors import ConfigError
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.ir.models import TypedHole
-from lift_sys.sandbox import create_sandbox
 from lift_sys.sandbox.base import Sandbox
 from programs.hypers import set_hypers
 from programs.presets import make_program
@@ -33,12 +31,6 @@ IR = {
 ZERO = "```python\ndef top(xs):\n    return max(xs) if xs else 0\n```"
 NONE = "```python\ndef top(xs):\n    return max(xs) if xs else None\n```"
 HOLE = TypedHole(identifier="h", type_hint="int", description="what?", kind="k", args="(1,)")
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 @pytest.fixture

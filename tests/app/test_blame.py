@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from lift_sys.app.measure import TaskSet
 from lift_sys.errors import ConfigError
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics.attribution import Blame
 from metrics.execution import score_code
@@ -27,12 +26,6 @@ from optimizers.evaluate import Evaluator, Row, Rows
 from programs.presets import make_program
 
 IR = {"summary": "s", "parameters": ["x: int"], "returns": "int", "effects": ["vague"]}
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def gold(name: str) -> SpecIR:

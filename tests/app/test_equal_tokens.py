@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,18 +12,12 @@ from hypothesis import strategies as st
 from lift_sys.app.equal_tokens import match_tokens
 from lift_sys.app.report import TokenMatch
 from lift_sys.inference.usage import CallRecord
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.verdict import Score, Status
 from optimizers.evaluate import Row
 from programs.hypers import hypers_of, set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def row(tokens: int, attempts: int) -> Row:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +12,12 @@ from lift_sys.app.lineup import Lineup, Wanted, make_lineup
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.ir.schema import WIRE_VERSION
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from programs.hypers import hypers_of, set_hypers
 from programs.presets import PRESETS, make_program
 from programs.spec_to_code import SpecToCode
 
 MODEL, OTHER = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def lineup(sandbox: Sandbox, *presets: str, **more: Any) -> Lineup:

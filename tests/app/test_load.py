@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from lift_sys.app.export import Artifact, ModelRef, PredictorState, save_artifac
 from lift_sys.errors import ArtifactError, ConfigError
 from lift_sys.inference import usage
 from lift_sys.inference.scripted import ScriptedEngine
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from programs.spec_to_code import SpecToCode
 from tests.app.made_artifacts import artifact_of, program_of
 
@@ -56,12 +54,6 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     made = Model()
     monkeypatch.setattr(models, "build_lm", made.build)
     return made
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 @pytest.fixture

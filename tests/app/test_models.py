@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from lift_sys.inference import catalogue
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.ir.schema import WIRE_VERSION
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case, Task
 from programs.hypers import set_hypers
 from programs.presets import make_program
@@ -44,12 +42,6 @@ TASK = Task(
     id="double", spec="Double x.", entry_point="double", category="mathematical", split="dev",
     source="test", hidden=(Case(args="(4,)", expected="8"),),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ import ast
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from lift_sys.knowledge.quirks import QUIRKS, Quirk, listed, triggered
-from lift_sys.sandbox import create_sandbox, judge
+from lift_sys.sandbox import judge
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, load_tasks
 
@@ -125,12 +123,6 @@ SPECS = {
     ),
 }
 """By quirk: a spec that triggers it and one that nearly does."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics import attribution
 from metrics.attribution import Attribution, Blame, Facts, attribute, decide, observe, rates
 
 WORDS = {"yes": True, "no": False, "unknown": None}
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def documented() -> dict[tuple[bool | None, bool | None, bool | None], str]:

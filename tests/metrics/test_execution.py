@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from lift_sys.errors import SandboxError
-from lift_sys.sandbox import Limits, Sandbox, create_sandbox
+from lift_sys.sandbox import Limits, Sandbox
 from lift_sys.sandbox.base import Execution, Submission
 from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Status, Verdict
@@ -38,12 +36,6 @@ CLAMP = task(
     {"args": "(None,)", "raises": "ValueError"},
     {"args": "(-9,)", "expected": "0"},
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def test_all_hidden_cases_pass(sandbox: Sandbox) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 
 from lift_sys.literals import write_literal
 from lift_sys.record import Record
-from lift_sys.sandbox import Limits, Sandbox, create_sandbox
+from lift_sys.sandbox import Limits, Sandbox
 from lift_sys.sandbox.codec import shorten
 from lift_sys.sandbox.compare import equal
 from lift_sys.tasks import Task
@@ -51,12 +49,6 @@ class Labelled(Record):
     code: str | None
     failure: str | None
     task: Task
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def task(spec: str, *hidden: dict[str, Any]) -> Task:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
@@ -13,10 +12,7 @@ import pytest
 from dspy.teleprompt.teleprompt import Teleprompter
 
 from lift_sys.errors import ConfigError
-from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.record import canonical_json
-from lift_sys.sandbox import Sandbox, create_sandbox
-from metrics.adapters import ExecutionMetric
 from optimizers.teleprompters import build
 from programs.hypers import hypers_of, set_hypers
 from programs.spec_to_code import SpecToCode
@@ -25,27 +21,12 @@ from tests.optimizers.half_known import (
     LABELS,
     MAGIC,
     SETTINGS,
-    TASKS,
     USED,
     Setup,
-    answer,
     demos_of,
     instructions_of,
     state,
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
-
-
-@pytest.fixture
-def setup(sandbox: Sandbox) -> Setup:
-    engine = ScriptedEngine(answer)
-    lm = dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
-    return Setup(sandbox, engine, lm, ExecutionMetric(TASKS, sandbox))
 
 
 @pytest.mark.parametrize("name", ["bootstrap_optuna", "gepa", "infer_rules", "mipro_v2"])

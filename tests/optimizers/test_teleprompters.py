@@ -7,8 +7,6 @@ told the magic word, which every proposer proposes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,8 +29,6 @@ from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import current_stage
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.record import canonical_json
-from lift_sys.sandbox import Sandbox, create_sandbox
-from metrics.adapters import ExecutionMetric
 from optimizers.recipes import RECIPES
 from optimizers.teleprompters import build
 from programs.hypers import hypers_of
@@ -52,19 +48,6 @@ from tests.optimizers.half_known import (
     instructions_of,
     state,
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
-
-
-@pytest.fixture
-def setup(sandbox: Sandbox) -> Setup:
-    engine = ScriptedEngine(answer)
-    lm = dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
-    return Setup(sandbox, engine, lm, ExecutionMetric(TASKS, sandbox))
 
 
 @pytest.mark.parametrize("name", SINGLE)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from lift_sys.errors import SandboxError
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.sandbox.assertions import MAX_PROPERTY_INPUTS
 from lift_sys.sandbox.base import Execution, Limits, Submission
 from lift_sys.tasks import Case
@@ -20,12 +18,6 @@ from programs.belief import Codes, Reliability, Votes
 GOOD = "def double(x):\n    return 2 * x"
 TWO = "def double(x):\n    return 2"
 VISIBLE = (Case(args="(1,)", expected="2"),)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def ir(*derived: str, stated: tuple[str, ...] = ()) -> SpecIR:

@@ -6,7 +6,6 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from lift_sys.app.store import RunDirectory
 from lift_sys.inference import catalogue
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Task
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Rows
@@ -60,12 +59,6 @@ def answer_in_turn() -> Any:
         return f"```python\ndef {name}(x):\n    return {code}\n```"
 
     return answer
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def make_evaluator(engine: ReplayEngine, sandbox: Sandbox, rows: Rows) -> Evaluator:

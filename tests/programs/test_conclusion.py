@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case, TaskView
 from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw
@@ -22,12 +19,6 @@ IR = SpecIR(
 )
 DOUBLE, SQUARE = "def f(x):\n    return 2 * x", "def f(x):\n    return x * x"
 NEW = (Case(args="(3,)", expected="9"),)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def attempts(sandbox: Sandbox, *codes: str | None) -> list[Attempt]:

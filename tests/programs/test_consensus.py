@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.literals import parse_literal
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.sandbox.base import CallOutcome, Execution, Limits, Submission
 from lift_sys.tasks import Case, TaskView
 from lift_sys.verdict import Status
@@ -21,12 +20,6 @@ from programs.attempts import Attempt, Draw, Remembering
 from programs.select import RULES
 
 RULE = RULES["agreement"]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def ir(*derived: str, hint: str = "int") -> SpecIR:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.sandbox.assertions import held_assertions
 from lift_sys.tasks import Case
 from programs.critique import (
@@ -27,12 +24,6 @@ GOOD = "def double(x):\n    return 2 * x"
 SAME = "def double(x):\n    return x"
 BROKEN = "def double(x:"
 STATED = (Case(args="(3,)", expected="6"),)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def ir(*derived: str) -> SpecIR:

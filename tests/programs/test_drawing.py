@@ -6,8 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dspy
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 from lift_sys.errors import ProviderError
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import recording
-from lift_sys.sandbox import create_sandbox
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics.adapters import ExecutionMetric, to_example
@@ -46,12 +44,6 @@ TASK = Task(
 )  # fmt: skip
 WAIT = 120.0
 """Seconds after which a barrier is given up; nothing waits that long where candidates overlap."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def lm_of(answer: Callable[[Request], str], concurrency: int) -> dspy.LM:

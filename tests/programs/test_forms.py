@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import dspy
@@ -16,7 +14,6 @@ from pydantic import ValidationError
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.ir.schema import from_wire
 from lift_sys.knowledge.quirks import QUIRKS, listed
-from lift_sys.sandbox import create_sandbox
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics.adapters import ExecutionMetric, to_example
@@ -47,12 +44,6 @@ FIELDS: dict[str, Any] = {
     "assertions": ["size(10) == 'big'"],
 }
 DEMO = {"name": "size", "spec": "Say 'big'.", **FIELDS, "effects": [FULL, "stop"]}
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 @pytest.mark.parametrize("base", [WriteIR, RefineIR])

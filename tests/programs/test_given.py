@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import dspy
@@ -12,7 +10,7 @@ import pytest
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.record import digest
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case
 from programs.given import GivenIR
 from programs.hypers import set_hypers
@@ -25,12 +23,6 @@ GOLD = SpecIR(
     effects=(Effect(description="the golden effect"),),
     assertions=(Assertion(predicate="double(3) == 6"),),
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 @pytest.mark.parametrize("hypers", [{}, {"reason": True, "refine_iterations": 2}])

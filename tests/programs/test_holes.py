@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 from lift_sys.errors import ConfigError
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR, TypedHole
 from lift_sys.literals import write_literal
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case, TaskView, load_tasks
 from programs.agreement import check_agreement
 from programs.attempts import Attempt, Draw, Remembering
@@ -31,12 +29,6 @@ DATASETS = Path(__file__).parents[2] / "datasets"
 ZERO = "def f(xs):\n    return max(xs) if xs else 0"
 NONE = "def f(xs):\n    return max(xs) if xs else None"
 FAILS = "def f(xs):\n    return max(xs)"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def ir(hint: str = "list[int]", returns: str = "int", *asserted: str) -> SpecIR:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 
 import dspy
 import pytest
@@ -12,7 +11,7 @@ from dspy.lm15 import Request
 
 from lift_sys.errors import ConfigError
 from lift_sys.inference.scripted import ScriptedEngine
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics.adapters import ExecutionMetric, to_example
 from programs.hypers import set_hypers
@@ -38,12 +37,6 @@ TASK = Task(
     id="double", spec=SPEC, entry_point="double", category="mathematical", split="train",
     source="test", hidden=(Case(args="(4,)", expected="8"),),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def scripted(answers: Callable[[Request], str] | list[str]) -> tuple[dspy.LM, ScriptedEngine]:

@@ -7,8 +7,6 @@ for the program: look at the difference, then write the file anew with what the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.ir.schema import StructuredWireIR, wire_schema
 from lift_sys.knowledge.quirks import QUIRKS, listed, triggered
-from lift_sys.sandbox import create_sandbox
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, Task
 from programs.demos import make_demos
@@ -97,12 +94,6 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     for wire in ("json", "compact")
     if (detail, wire) != ("basic", "json")  # these are the defaults
 }
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def answer(request: Request) -> str:

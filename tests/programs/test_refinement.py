@@ -5,14 +5,12 @@ Answers are scripted; code and assertions run in the real sandbox.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from itertools import product
 from typing import Any
 
 import pytest
 
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from tests.programs.staged_answers import (
     RIGHT,
     SAME,
@@ -25,12 +23,6 @@ from tests.programs.staged_answers import (
     make,
     run,
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def test_code_is_repaired_on_what_is_stated_without_an_ir(sandbox: Sandbox) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from lift_sys.ir.render import render
 from lift_sys.ir.schema import WireIR, from_wire
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from programs.hypers import set_hypers
 from programs.presets import PRESETS, make_program
 from programs.rendering import IR, NAME, SPEC, StageRequest, requests_of
@@ -34,12 +32,6 @@ FILLED = {
     "<<problem>>": "unclear",
     "<<fix>>": "be exact",
 }
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def sent(program: SpecToCode, ir_text: str) -> list[tuple[str, list[dict[str, Any]]]]:

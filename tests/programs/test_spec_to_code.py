@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import dspy
@@ -14,7 +13,6 @@ from dspy.lm15 import Request
 from lift_sys.errors import ConfigError, ProviderError
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import recording
-from lift_sys.sandbox import create_sandbox
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics.adapters import ExecutionMetric, to_example
@@ -35,12 +33,6 @@ IR = {
     "assertions": ["double(3) == 6"],
 }
 VISIBLE = (Case(args="(1,)", expected="2"),)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def scripted(answers: Callable[[Request], str] | list[str]) -> tuple[dspy.LM, ScriptedEngine]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import dspy
@@ -14,7 +12,6 @@ from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import recording
-from lift_sys.sandbox import create_sandbox
 from lift_sys.sandbox.base import Sandbox
 from programs.hypers import hypers_of, set_hypers
 from programs.modules import CodeGenerator
@@ -32,12 +29,6 @@ IR = {
 }
 OTHER = "qwen2.5-coder-1.5b"
 STAGES = ("reasoner", "ir_generator", "critic", "refiner", "code_generator")
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def scripted(name: str = "scripted", **more: Any) -> tuple[dspy.LM, ScriptedEngine]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from tests.programs.staged_answers import (
     NOTHING,
     RIGHT,
@@ -21,12 +18,6 @@ from tests.programs.staged_answers import (
     make,
     run,
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def test_repaired_code_is_no_demo_of_how_to_write_it(sandbox: Sandbox) -> None:

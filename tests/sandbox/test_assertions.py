@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-
-import pytest
-
 from lift_sys.ir.lint import Kind
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.sandbox.assertions import Held, held_assertions
 from lift_sys.tasks import Case
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def test_each_is_told_once_with_where_it_comes_from_what_it_is_and_whether_it_held(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 
 from lift_sys.app.references import ReferenceRunner
 from lift_sys.errors import DatasetError
-from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Task
 from lift_sys.tasks.formats import Format
 from lift_sys.tasks.importing import Imported, ImportOptions, import_tasks
@@ -33,12 +32,6 @@ def _load_records() -> ModuleType:
 
 
 R = _load_records()
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with closing(create_sandbox()) as made:
-        yield made
 
 
 def never(code: str, entry_point: str, arguments: Sequence[str]) -> list[str]:
