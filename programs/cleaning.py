@@ -6,17 +6,40 @@ import ast
 import re
 from collections.abc import Iterator
 
+from lift_sys.ir.models import FunctionSignature, Parameter
+from lift_sys.ir.types import python_type
+
 
 def defines(code: str, name: str) -> bool | None:
     """Tell whether code binds a name at module level; None where it does not parse.
 
     What is bound inside ``if``, ``try``, ``with`` and loops counts, for it may run.
     """
+    tree = _parsed(code)
+    return None if tree is None else any(name in _bound(node) for node in _statements(tree))
+
+
+def signature_of(code: str | None, name: str) -> FunctionSignature | None:
+    """Return the signature that code gives a function, or None where it defines none."""
+    tree = _parsed(code or "")
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            given = [*node.args.posonlyargs, *node.args.args]
+            parameters = [Parameter(name=a.arg, type_hint=_hint(a.annotation)) for a in given]
+            returns = _hint(node.returns)
+            return FunctionSignature(name=name, parameters=tuple(parameters), returns=returns)
+    return None
+
+
+def _hint(annotation: ast.expr | None) -> str:
+    return python_type(ast.unparse(annotation)) if annotation else "Any"
+
+
+def _parsed(code: str) -> ast.Module | None:
     try:
-        tree = ast.parse(code)
+        return ast.parse(code)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
-    return any(name in _bound(node) for node in _statements(tree))
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -46,11 +69,8 @@ def without_examples(code: str, name: str) -> str:
     Only expression statements, asserts and ``if __name__`` blocks at module level go; source that
     does not parse, or does not define ``name``, is returned as it is.
     """
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return code
-    if not any(getattr(node, "name", None) == name for node in tree.body):
+    tree = _parsed(code)
+    if tree is None or not any(getattr(node, "name", None) == name for node in tree.body):
         return code
     kept = [
         segment

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from lift_sys.errors import ConfigError
 from lift_sys.ir.lint import lint_ir
-from lift_sys.ir.models import FunctionSignature, Parameter, SpecIR, TypedHole
+from lift_sys.ir.models import FunctionSignature, SpecIR, TypedHole
 from lift_sys.ir.types import python_type
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.knowledge.silence import silences, untyped
@@ -28,6 +28,7 @@ from lift_sys.sandbox.codec import shorten
 from lift_sys.tasks import Case
 from lift_sys.verdict import Status
 from programs.attempts import Attempt, Draw, usable
+from programs.cleaning import signature_of
 from programs.consensus import STANDING, outcome_text, run_on
 from programs.probes import probe_inputs, values_for
 from programs.stated import contradictions, stated_cases
@@ -74,21 +75,6 @@ def open_questions(
 def with_holes(ir: SpecIR | None, holes: Iterable[TypedHole]) -> SpecIR | None:
     """Return an IR that carries holes."""
     return ir and ir.model_copy(update={"holes": (*ir.holes, *holes)})
-
-
-def signature_of(code: str | None, name: str) -> FunctionSignature | None:
-    """Return the signature that code gives a function, or None where it defines none."""
-    try:
-        body = ast.parse(code or "").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
-    for node in body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            given = [*node.args.posonlyargs, *node.args.args]
-            parameters = [Parameter(name=a.arg, type_hint=_hint(a.annotation)) for a in given]
-            returns = _hint(node.returns)
-            return FunctionSignature(name=name, parameters=tuple(parameters), returns=returns)
-    return None
 
 
 def answer(hole: TypedHole, text: str) -> Case | str:
@@ -255,10 +241,6 @@ def _type_sentence(identifier: str, text: str) -> str:
 
 def _returns(signature: FunctionSignature | None) -> str:
     return (signature.returns if signature else None) or "Any"
-
-
-def _hint(annotation: ast.expr | None) -> str:
-    return python_type(ast.unparse(annotation)) if annotation else "Any"
 
 
 def _same(args: str) -> str:

@@ -16,6 +16,7 @@ from lift_sys.ir.models import SpecIR
 from lift_sys.ir.types import python_type
 from lift_sys.literals import literal_type
 from lift_sys.tasks import TaskView
+from programs.cleaning import signature_of
 
 MAX_PROBES = 24
 """Most inputs in all."""
@@ -53,9 +54,10 @@ def probe_inputs(view: TaskView, ir: SpecIR | None, code: str) -> tuple[str, ...
     """
     asserted = [f.args for _, f in lint_ir(ir) if f.args is not None] if ir else []
     known = list(dict.fromkeys([*(case.args for case in view.visible), *asserted]))
-    hints = [p.type_hint for p in ir.signature.parameters] if ir else _annotations(code, view)
+    signature = ir.signature if ir else signature_of(code, str(view.entry_point))
     generated: Iterator[str] = iter(())
-    if hints is not None:
+    if signature is not None:
+        hints = [p.type_hint for p in signature.parameters]
         pools = [values_for(hint) or _seen(known, place) for place, hint in enumerate(hints)]
         generated = (text for text in _rows(pools) if literal_type(text) is tuple)
     distinct = dict.fromkeys([*known[:MAX_KNOWN], *generated])
@@ -141,19 +143,6 @@ def _seen(known: Sequence[str], place: int) -> tuple[str, ...]:
     rows = [ast.parse(args.strip(), mode="eval").body for args in known]
     elements = [row.elts for row in rows if isinstance(row, ast.Tuple)]
     return tuple(dict.fromkeys(ast.unparse(e[place]) for e in elements if place < len(e)))
-
-
-def _annotations(code: str, view: TaskView) -> list[str] | None:
-    """Return the hints of the function's positional parameters; None where it is not found."""
-    try:
-        body = ast.parse(code).body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
-    for node in body:
-        if isinstance(node, ast.FunctionDef) and node.name == view.entry_point:
-            given = [a.annotation for a in (*node.args.posonlyargs, *node.args.args)]
-            return [ast.unparse(a) if a else "Any" for a in given]
-    return None
 
 
 def _is_ellipsis(node: ast.expr) -> bool:

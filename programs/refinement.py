@@ -118,7 +118,7 @@ class Refinement:
         best = max(enumerate(drafts), key=lambda pair: (pair[1].quality, pair[0]))[1]
         dspy.settings.trace.extend(best.steps)
         made = tuple(draft.kept for draft in drafts) if self.plan.before_code else ()
-        return attempt.model_copy(update={"ir": self._with_stated(best.ir), "iterations": made})
+        return attempt.model_copy(update={"ir": self.with_stated(best.ir), "iterations": made})
 
     def _reviewed(self, drafts: list[Draft], number: int) -> bool:
         """Let the critic read the last draft; append its rewriting, or return that none is needed.
@@ -189,7 +189,7 @@ class Refinement:
             code, code_steps = self._corrected(last.code, issues, f"repair{number}")
         elif last.ir is not None:
             made, ir_steps = self._rewritten(last.ir, issues, f"executedrefine{number}")
-            ir = self._with_stated(made)
+            ir = self.with_stated(made)
             if self.shows_ir:
                 with _recorded() as code_steps:
                     code = self.writers.write(ir, f"code{number}")
@@ -214,7 +214,8 @@ class Refinement:
             )
         return made, steps
 
-    def _with_stated(self, ir: SpecIR) -> SpecIR:
+    def with_stated(self, ir: SpecIR) -> SpecIR:
+        """Return an IR with what is stated among its assertions."""
         return with_stated(ir, self.view.visible, self.extract(ir))
 
     def _executed(

@@ -24,7 +24,7 @@ from programs.forms import IRForm, ir_form, remind
 from programs.refinement import Plan, Refinement, Writers
 from programs.requests import spec_with_examples
 from programs.stages import Sampling, Stage, StageFailed
-from programs.stated import with_hints, with_stated
+from programs.stated import with_hints
 from programs.versions import Trace
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class Writing:
         with dspy.context(trace=trace):
             try:
                 if self.given is not None:
-                    attempt = attempt.model_copy(update={"ir": self._stated(self.given)})
+                    given = self._refinement(index).with_stated(self.given)
+                    attempt = attempt.model_copy(update={"ir": given})
                 elif self.has_ir(index):
                     attempt = self._write_ir(attempt)
             except StageFailed as failed:
@@ -185,9 +186,6 @@ class Writing:
         if self.program.weights.value == "equal":
             return None
         return reliability_of(self.program.ir_generator.lm(self.program.borrowed.models))
-
-    def _stated(self, ir: SpecIR) -> SpecIR:
-        return with_stated(ir, self.view.visible, self._extract(ir.signature))
 
     def _extract(self, signature: FunctionSignature | None) -> Extraction:
         """Return what the spec's text states of a function with this signature."""
