@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dspy
 import optuna
@@ -25,12 +24,12 @@ from lift_sys.tasks import Task
 from optimizers.evaluate import Evaluator, Row
 from optimizers.pools import Pool
 from optimizers.racing import is_lost
+from optimizers.space import Point, SearchSpace
 from optimizers.trials import Dropped, Reevaluation, Trial, worth
 
-Point = dict[str, Any]
-"""A value for ``demos`` and for each searched hyper."""
-
 DEMOS = "demos"
+"""The dimension that names a demo set; all others are hypers."""
+
 FRESH = 1
 """The rollout of a re-evaluation; trials run rollout 0."""
 
@@ -40,9 +39,7 @@ class SearchConfig:
     """What is searched and for how long.
 
     Attributes:
-        space: Choices per hyper path, in a fixed order.
-        needs: For a path, the condition (path, values) without which it is not searched and keeps
-            its first choice, e.g. ``n`` needs a temperature above 0.
+        space: Demo sets, as ``DEMOS``, and hypers.
         first_points: Points tried before the sampler proposes any.
         trials: Most finished trials.
         tokens: Generated tokens after which the search ends, passed by one task at most once a
@@ -56,8 +53,7 @@ class SearchConfig:
             once the search has ended. The best of them then wins. Their tokens come on top.
     """
 
-    space: Mapping[str, tuple[Any, ...]]
-    needs: Mapping[str, tuple[str, tuple[Any, ...]]]
+    space: SearchSpace
     first_points: tuple[Point, ...]
     trials: int
     tokens: int
@@ -186,13 +182,7 @@ class JointSearch(Teleprompter):
         if number < len(first) and not waiting:
             self._study.enqueue_trial(first[number])
         trial = self._study.ask()
-        point: Point = {}
-        for path, choices in {DEMOS: self.pool.names, **self._config.space}.items():
-            condition = self._config.needs.get(path)
-            if condition and point[condition[0]] not in condition[1]:
-                point[path] = choices[0]
-            else:
-                point[path] = trial.suggest_categorical(path, choices)
+        point = self._config.space.suggest(trial)
         trial.set_user_attr("point", point)
         return trial, point
 

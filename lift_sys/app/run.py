@@ -22,7 +22,7 @@ from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
-from lift_sys.app.space import check_space, first_points, needs
+from lift_sys.app.space import check_space, search_space
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
@@ -186,11 +186,11 @@ def _search(
         direction="maximize",
         load_if_exists=True,
     )
+    space = search_space(config, pool)
     return JointSearch(
         SearchConfig(
-            space=config.space | {"select": ("assertions",)},
-            needs=needs(config, pool),
-            first_points=first_points(config, pool),
+            space=space,
+            first_points=tuple(space.complete(point) for point in config.first_points),
             trials=config.trials,
             tokens=config.search_tokens,
             seed=config.seed,

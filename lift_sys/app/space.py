@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lift_sys.config import RunConfig
@@ -9,6 +10,7 @@ from lift_sys.errors import ConfigError
 from lift_sys.sandbox.base import Sandbox
 from optimizers.joint import DEMOS
 from optimizers.pools import Pool
+from optimizers.space import SearchSpace, make_space
 from programs.hypers import hypers_of
 from programs.presets import make_program
 
@@ -31,22 +33,16 @@ def check_space(config: RunConfig, sandbox: Sandbox) -> None:
         raise ConfigError(msg)
 
 
-def needs(config: RunConfig, pool: Pool) -> dict[str, tuple[str, tuple[Any, ...]]]:
-    """Return what each hyper needs to make a difference: chance, or demos to choose from."""
-    of_demos = {path: (DEMOS, pool.names[1:]) for path in config.space if ".demo_" in path}
-    if any(path.endswith(".temperature") for path in config.space):  # a stage may sample by itself
-        return of_demos
-    warm = tuple(t for t in config.space["temperature"] if t)
-    return {"n": ("temperature", warm), **of_demos}
+def search_space(config: RunConfig, pool: Pool) -> SearchSpace:
+    """Return what a job searches: demo sets first, then hypers in the order of its file.
 
-
-def first_points(config: RunConfig, pool: Pool) -> tuple[dict[str, Any], ...]:
-    """Return the configured first points, completed and kept inside the space."""
-    space = {DEMOS: pool.names, **config.space}
-    return tuple(
-        {
-            path: point[path] if point.get(path) in choices else choices[0]
-            for path, choices in space.items()
-        }
-        for point in config.first_points
-    )
+    What a hyper needs to make a difference is known: chance, or demos to choose from.
+    """
+    needs: dict[str, dict[str, Sequence[Any]]] = {
+        path: {DEMOS: pool.names[1:]} for path in config.space if ".demo_" in path
+    }
+    if not any(path.endswith(".temperature") for path in config.space):  # no stage samples itself
+        needs["n"] = {"temperature": [t for t in config.space["temperature"] if t]}
+    choices: dict[str, Sequence[Any]] = {DEMOS: pool.names, **config.space}
+    choices.setdefault("select", ("assertions",))
+    return make_space(choices, needs)

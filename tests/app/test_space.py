@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app.space import check_space, first_points, needs
+from lift_sys.app.space import check_space, search_space
 from lift_sys.config import DEFAULT_SPACE, RunConfig
 from lift_sys.errors import ConfigError
 from optimizers.pools import DemoSet, Pool
@@ -49,19 +49,27 @@ def test_a_space_without_temperatures_is_refused() -> None:
         check_space(RunConfig(space={"n": (1,)}), SANDBOX)
 
 
+def needs(job: RunConfig) -> dict[str, Any]:
+    return {d.path: dict(d.needs) for d in search_space(job, POOL).dimensions if d.needs}
+
+
 def test_a_choice_needs_demos_to_choose_from() -> None:
-    assert needs(config({CHOICE: ("fixed", "nearest")}), POOL) == {
-        "n": ("temperature", (0.3, 0.7)),
-        CHOICE: ("demos", ("gold-2", "bank")),
+    assert needs(config({CHOICE: ("fixed", "nearest")})) == {
+        "n": {"temperature": (0.3, 0.7)},
+        CHOICE: {"demos": ("gold-2", "bank")},
     }
-    assert needs(config({}), POOL) == {"n": ("temperature", (0.3, 0.7))}
+    assert needs(config({})) == {"n": {"temperature": (0.3, 0.7)}}
 
 
 def test_first_points_are_completed_and_kept_in_the_space() -> None:
-    asked = ({"demos": "bank", CHOICE: "nearest", "n": 99}, {"demos": "lost"})
-    points = first_points(config({CHOICE: ("fixed", "nearest")}, first_points=asked), POOL)
-    rest = {"code_sees": "ir", "reason": False, "temperature": 0.0, "n": 1}
-    assert points == (
+    asked: tuple[dict[str, Any], ...] = (
+        {"demos": "bank", CHOICE: "nearest", "n": 99},
+        {"demos": "lost"},
+    )
+    space = search_space(config({CHOICE: ("fixed", "nearest")}), POOL)
+    rest: dict[str, Any] = {"code_sees": "ir", "reason": False, "temperature": 0.0, "n": 1}
+    rest["select"] = "assertions"
+    assert tuple(space.complete(point) for point in asked) == (
         {"demos": "bank", CHOICE: "nearest", **rest},
         {"demos": "none", CHOICE: "fixed", **rest},
     )
@@ -70,8 +78,8 @@ def test_first_points_are_completed_and_kept_in_the_space() -> None:
 @pytest.mark.parametrize(
     ("space", "needed"),
     [
-        ({}, {"n": ("temperature", (0.5, 1.0))}),
-        ({"critic.seed": (0, 1)}, {"n": ("temperature", (0.5, 1.0))}),
+        ({}, {"n": {"temperature": (0.5, 1.0)}}),
+        ({"critic.seed": (0, 1)}, {"n": {"temperature": (0.5, 1.0)}}),
         ({"code_generator.temperature": ("program", 0.7)}, {}),
     ],
 )
@@ -79,4 +87,4 @@ def test_several_candidates_need_a_temperature_or_a_stage_that_has_its_own(
     space: dict[str, Any], needed: dict[str, Any]
 ) -> None:
     job = RunConfig(space={"temperature": (0.0, 0.5, 1.0), "n": (1, 2), **space})
-    assert needs(job, POOL) == needed
+    assert needs(job) == needed

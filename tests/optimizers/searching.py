@@ -19,6 +19,7 @@ from lift_sys.verdict import Score, Status
 from optimizers.evaluate import Evaluator, Row
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.pools import DemoSet, Pool
+from optimizers.space import make_space
 from optimizers.trials import TOKEN_WEIGHT, Trial
 from programs.hypers import Hyper, hypers_of, set_hypers
 
@@ -43,8 +44,7 @@ POOL = Pool(
 )
 SPACE = {"mode": ("a", "b", "c"), "temperature": (0.0, 0.7), "n": (1, 2, 3)}
 CONFIG = SearchConfig(
-    space=SPACE,
-    needs={"n": ("temperature", (0.7,))},
+    space=make_space({"demos": POOL.names, **SPACE}, {"n": {"temperature": (0.7,)}}),
     first_points=(
         {"demos": "none", "mode": "a", "temperature": 0.0, "n": 1},
         {"demos": "gold", "mode": "c", "temperature": 0.7, "n": 3},

@@ -1,0 +1,90 @@
+"""The space of a search: the dimensions of a point, and when each of them makes a difference.
+
+Owns how a point is asked for and completed. What the dimensions are is the caller's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from lift_sys.record import digest
+
+Point = dict[str, Any]
+"""A value for each dimension, by its path."""
+
+
+class Suggests(Protocol):
+    """The part of an Optuna trial that a space needs."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of the choices."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One thing that is searched.
+
+    Attributes:
+        path: Of a hyper, or a name of the search's own, e.g. ``demos``.
+        choices: At least one, in a fixed order; the first is taken where it makes no difference.
+        needs: Values that earlier dimensions must have for this one to make a difference, by path;
+            all of them must hold.
+    """
+
+    path: str
+    choices: tuple[Any, ...]
+    needs: Mapping[str, tuple[Any, ...]]
+
+    def matters(self, point: Point) -> bool:
+        """Tell whether this dimension makes a difference at a point that has the earlier ones."""
+        return all(point[path] in values for path, values in self.needs.items())
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The dimensions of a search, in the order in which they are asked for."""
+
+    dimensions: tuple[Dimension, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all dimensions, choices and conditions."""
+        return digest([[d.path, d.choices, sorted(d.needs.items())] for d in self.dimensions])
+
+    def suggest(self, trial: Suggests) -> Point:
+        """Ask a trial for a point."""
+        point: Point = {}
+        for d in self.dimensions:
+            if d.matters(point):
+                point[d.path] = trial.suggest_categorical(d.path, d.choices)
+            else:
+                point[d.path] = d.choices[0]
+        return point
+
+    def complete(self, point: Mapping[str, Any]) -> Point:
+        """Return a point of this space: what is missing or not a choice becomes the first one."""
+        return {
+            d.path: point[d.path] if point.get(d.path) in d.choices else d.choices[0]
+            for d in self.dimensions
+        }
+
+
+def make_space(
+    choices: Mapping[str, Sequence[Any]], needs: Mapping[str, Mapping[str, Sequence[Any]]]
+) -> SearchSpace:
+    """Return a space.
+
+    Args:
+        choices: By path, in order.
+        needs: What a dimension needs to make a difference; see ``Dimension``.
+    """
+    return SearchSpace(
+        tuple(
+            Dimension(path, tuple(values), {p: tuple(v) for p, v in needs.get(path, {}).items()})
+            for path, values in choices.items()
+        )
+    )
