@@ -137,14 +137,22 @@ class SqlLeases:
 
     Args:
         database: Where they are.
+        most: How many keys this process holds at the same time; by default any number. More
+            threads than that may ask, and take what they wait for from the store.
         seconds: How long a lease lasts without being renewed, in seconds.
-        poll: How long a patient caller waits, in seconds.
+        poll: How long one waits where a key cannot be held, in seconds.
     """
 
     def __init__(
-        self, database: Database, *, seconds: float = LEASE_SECONDS, poll: float = POLL_SECONDS
+        self,
+        database: Database,
+        *,
+        most: int | None = None,
+        seconds: float = LEASE_SECONDS,
+        poll: float = POLL_SECONDS,
     ) -> None:
         self._database = database
+        self._permits = None if most is None else threading.Semaphore(most)
         self._seconds = seconds
         self._poll = poll
         self._held: set[str] = set()
@@ -154,15 +162,40 @@ class SqlLeases:
         self._heart.start()
 
     @contextmanager
-    def hold(self, key: str, *, patient: bool = True) -> Iterator[bool]:
+    def hold(self, key: str) -> Iterator[bool]:
         """Hold a key while the context lasts, if nobody else does.
 
         Raises:
             StoreError: The database does not answer.
         """
-        if not self._take(key):
-            if patient:
+        with self._permit() as permitted, self._lease(key, wanted=permitted) as held:
+            if held:
+                yield True
+        if not held:
+            if permitted:
                 time.sleep(self._poll)
+            yield False
+
+    def close(self) -> None:
+        """Stop renewing; what is still held runs out."""
+        self._ended.set()
+        self._heart.join()
+
+    @contextmanager
+    def _permit(self) -> Iterator[bool]:
+        if self._permits is None:
+            yield True
+        elif self._permits.acquire(timeout=self._poll):
+            try:
+                yield True
+            finally:
+                self._permits.release()
+        else:
+            yield False
+
+    @contextmanager
+    def _lease(self, key: str, *, wanted: bool) -> Iterator[bool]:
+        if not wanted or not self._take(key):
             yield False
             return
         self._held.add(key)
@@ -172,20 +205,21 @@ class SqlLeases:
             self._held.discard(key)
             self._give_back(key)
 
-    def close(self) -> None:
-        """Stop renewing; what is still held runs out."""
-        self._ended.set()
-        self._heart.join()
-
     def _take(self, key: str) -> bool:
         """Take a key that is free or has run out: one statement, so that only one process can."""
+        lasting = (LEASES.c.key == key) & (LEASES.c.until >= self._database.now)
         until = self._database.now + self._seconds
-        insertion = self._database.insert(LEASES).values(key=key, holder=self._holder, until=until)
+        values = {"key": key, "holder": self._holder, "until": until}
+        insertion = self._database.insert(LEASES).values(values)
         statement = insertion.on_conflict_do_update(
             index_elements=[LEASES.c.key],
             set_={"holder": self._holder, "until": until},
             where=LEASES.c.until < self._database.now,
         ).returning(LEASES.c.key)
+        with self._database.transaction() as connection:
+            # Most that ask in vain only read, so that they do not lock what others write.
+            if connection.execute(sa.select(LEASES.c.key).where(lasting)).first() is not None:
+                return False
         with self._database.transaction() as connection:
             return connection.execute(statement).first() is not None
 

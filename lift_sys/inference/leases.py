@@ -18,16 +18,11 @@ Made = TypeVar("Made")
 class Leases(Protocol):
     """Who holds what. At any time at most one holds a key, across all who share it."""
 
-    def hold(self, key: str, *, patient: bool = True) -> AbstractContextManager[bool]:
+    def hold(self, key: str) -> AbstractContextManager[bool]:
         """Hold a key while the context lasts, if nobody else does.
 
-        Args:
-            key: Of what is to be made.
-            patient: Whether to wait for a while, unspecified but short, where another one holds
-                it.
-
-        Yields:
-            Whether it is held. If not, ask again: it may be there by now.
+        It gives whether the key is held. If not, a while has passed, unspecified but short: look
+        whether what is wanted is there by now, and ask again.
         """
         ...
 
@@ -39,15 +34,10 @@ class Alone:
         self._locks: dict[str, threading.Lock] = {}
 
     @contextmanager
-    def hold(self, key: str, *, patient: bool = True) -> Iterator[bool]:
-        """Hold a key; a patient caller waits until it is free."""
-        lock = self._locks.setdefault(key, threading.Lock())
-        held = lock.acquire(blocking=patient)
-        try:
-            yield held
-        finally:
-            if held:
-                lock.release()
+    def hold(self, key: str) -> Iterator[bool]:
+        """Hold a key, once it is free."""
+        with self._locks.setdefault(key, threading.Lock()):
+            yield True
 
 
 def once(

@@ -93,8 +93,8 @@ def test_the_first_text_of_a_name_holds(database: Database) -> None:
 def leases(database: Database) -> Iterator[Callable[..., SqlLeases]]:
     made: list[SqlLeases] = []
 
-    def make(seconds: float = 30.0) -> SqlLeases:
-        made.append(SqlLeases(database, seconds=seconds, poll=0.02))
+    def make(seconds: float = 30.0, most: int | None = None) -> SqlLeases:
+        made.append(SqlLeases(database, most=most, seconds=seconds, poll=0.02))
         return made[-1]
 
     yield make
@@ -117,13 +117,29 @@ def test_one_holds_and_the_next_waits_until_it_is_free(leases: Callable[..., Sql
         assert free
 
 
+def test_a_process_holds_no_more_keys_than_it_works_on(leases: Callable[..., SqlLeases]) -> None:
+    a, b = leases(most=1), leases(most=1)
+
+    with a.hold("k") as first, a.hold("other") as second, b.hold("other") as of_another:
+        assert (first, second, of_another) == (True, False, True)
+    with b.hold("k") as free:
+        assert free
+
+
+def test_a_key_that_another_holds_takes_no_place(leases: Callable[..., SqlLeases]) -> None:
+    a, b = leases(most=1), leases(most=1)
+
+    with a.hold("k"), b.hold("k") as in_vain, b.hold("other") as other:
+        assert (in_vain, other) == (False, True)
+
+
 def test_of_many_that_ask_at_once_one_holds(leases: Callable[..., SqlLeases]) -> None:
     all_leases = [leases() for _ in range(6)]
     start, asked = threading.Barrier(6), threading.Barrier(6)
 
     def ask(mine: SqlLeases) -> bool:
         start.wait()
-        with mine.hold("k", patient=False) as held:
+        with mine.hold("k") as held:
             asked.wait()
             return held
 

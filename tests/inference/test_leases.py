@@ -45,12 +45,3 @@ def test_different_keys_do_not_wait_for_each_other() -> None:
 
     with leases.hold("a") as a, leases.hold("b") as b:
         assert (a, b) == (True, True)
-
-
-def test_the_impatient_do_not_wait() -> None:
-    leases = Alone()
-
-    with leases.hold("a"), leases.hold("a", patient=False) as again:
-        assert not again
-    with leases.hold("a", patient=False) as free:
-        assert free
