@@ -28,16 +28,24 @@ class Leases(Protocol):
 
 
 class Alone:
-    """The leases of a process that shares its store with nobody: a lock for each key."""
+    """The leases of a process that shares its store with nobody."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, threading.Lock] = {}
+        self._held: set[str] = set()
+        self._changed = threading.Condition()
 
     @contextmanager
     def hold(self, key: str) -> Iterator[bool]:
         """Hold a key, once it is free."""
-        with self._locks.setdefault(key, threading.Lock()):
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._held)
+            self._held.add(key)
+        try:
             yield True
+        finally:
+            with self._changed:
+                self._held.discard(key)
+                self._changed.notify_all()
 
 
 def once(
