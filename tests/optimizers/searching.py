@@ -86,7 +86,7 @@ class Fake(dspy.Module):
         return dspy.Prediction(code=code, ir=None, failure=None, attempts=())
 
 
-class InterruptionError(Exception):
+class InterruptionError(BaseException):
     """Stands for kill -9 in the middle of a task."""
 
 
