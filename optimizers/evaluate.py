@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import dspy
 
 from lift_sys.errors import ConfigError, LiftError
+from lift_sys.inference.leases import Alone, Leases, once
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.usage import CallRecord, Usage, recording
 from lift_sys.ir.models import SpecIR
@@ -95,6 +96,19 @@ Scorer = Callable[[Task, str | None, str | None], Score]
 """Scores (task, code, failure)."""
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """How an evaluator works beside those of other processes that have the same rows.
+
+    Attributes:
+        leases: Of all of them. As many tasks are executed here at the same time as they let hold.
+        slots: Tasks that all of them together are to execute at the same time, at least 1.
+    """
+
+    leases: Leases
+    slots: int
+
+
 class Evaluator:
     """Runs programs over tasks with one model and one metric.
 
@@ -105,6 +119,7 @@ class Evaluator:
         score: The metric; called from several threads where the model has several slots.
         rows: Where rows are kept; likewise.
         on_row: Called with each row and whether it was reused, in the order of the rows.
+        sharing: With other processes; by default there are none.
 
     Attributes:
         identity: As given.
@@ -117,8 +132,11 @@ class Evaluator:
         score: Scorer,
         rows: Rows,
         on_row: Callable[[Row, bool], None] | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._lm = lm
+        self._sharing = sharing
+        self._leases: Leases = sharing.leases if sharing else Alone()
         self.identity = identity
         self._score = score
         self._rows = rows
@@ -127,8 +145,11 @@ class Evaluator:
 
     @property
     def slots(self) -> int:
-        """How many requests the model answers at the same time, at least 1."""
-        return concurrency_of(self._lm())
+        """How many tasks are to be executed at the same time, at least 1.
+
+        Where nothing is shared, it is as many as the model answers requests.
+        """
+        return self._sharing.slots if self._sharing else concurrency_of(self._lm())
 
     def run(
         self, program: dspy.Module, tasks: Iterable[Task], label: str, rollout: int = 0
@@ -182,11 +203,13 @@ class Evaluator:
 
     def _row(self, prepared: Prepared, task: Task, key: str) -> Row:
         """Return a row that is stored by then: of an equal task that was executed, or of this."""
-        row = self._rows.get(key)
-        if row is None:
+
+        def execute() -> Row:
             row = self._execute(prepared, task, key)
             self._rows.put(row)
-        return row
+            return self._rows.get(key) or row  # if a lease ran out, another one may have been first
+
+        return once(self._leases, f"row/{key}", lambda: self._rows.get(key), execute)
 
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
         view, program = task.view, prepared.program

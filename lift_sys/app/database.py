@@ -76,9 +76,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _parsed(url)
         self.dialect = self._url.get_backend_name()
-        patience = {"timeout": 30} if self.dialect == "sqlite" else {"connect_timeout": 10}
         try:
-            self._engine = sa.create_engine(self._url, pool_pre_ping=True, connect_args=patience)
+            self._engine = _engine(self._url)
         except ModuleNotFoundError as error:
             msg = f"the storage {self} needs {error.name}: pip install 'lift-sys[postgres]'"
             raise ConfigError(msg) from error
@@ -94,6 +93,19 @@ class Database:
         return self._url.render_as_string(hide_password=False)
 
     @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection for statements that change nothing, and lock nothing.
+
+        Raises:
+            StoreError: The database does not answer.
+        """
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise self.lost(error) from error
+
+    @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """Give a connection whose statements hold together.
 
@@ -102,6 +114,9 @@ class Database:
         """
         try:
             with self._engine.begin() as connection:
+                if self.dialect == "sqlite":
+                    # The clock must be read once the file is locked, not before the wait for it.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise self.lost(error) from error
@@ -128,11 +143,21 @@ class Database:
         for left in reversed(range(_MADE_AT_ONCE)):
             try:
                 METADATA.create_all(self._engine)
+                if self.dialect == "sqlite":
+                    with self.reading() as connection:  # those who read need not wait for others
+                        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.OperationalError) as e:
                 if left == 0 or not _made_meanwhile(e):
                     raise self.lost(e) from e
             else:
                 return
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    # Transactions are begun here, not by the driver, which would begin them without a lock.
+    return sa.create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"timeout": 30})
 
 
 def _made_meanwhile(error: sa.exc.DBAPIError) -> bool:

@@ -93,9 +93,9 @@ class SharedRun(RunDirectory):
         self._study = study
         self._lease_seconds = lease_seconds
         self._files = SqlFiles(database, study)
+        self._opened: list[SqlLeases] = []
         self._leases = self.leases()
-        self._replica: optuna.Study | None = None
-        self._stored = self._open_study()
+        self._storage: optuna.storages.RDBStorage | None = None
         self._told = 0
 
     def __str__(self) -> str:
@@ -151,7 +151,8 @@ class SharedRun(RunDirectory):
         Args:
             most: How many this process holds at the same time; by default any number.
         """
-        return SqlLeases(self._database, most=most, seconds=self._lease_seconds)
+        self._opened.append(SqlLeases(self._database, most=most, seconds=self._lease_seconds))
+        return self._opened[-1]
 
     def agree(self, name: str, make: Callable[[], str]) -> str:
         """Return a text that one process made for all."""
@@ -164,14 +165,15 @@ class SharedRun(RunDirectory):
 
     def study(self) -> optuna.Study:
         """Return this process's own copy of the study, with the trials that are finished."""
-        replica = optuna.create_study(study_name=self._study, direction="maximize")
+        self._stored = self._open_study()
+        self._replica = optuna.create_study(study_name=self._study, direction="maximize")
         with self._storing():
             finished = self._finished()
             for name, value in self._stored.user_attrs.items():
-                replica.set_user_attr(name, value)
-        replica.add_trials(finished)
-        self._told, self._replica = len(finished), replica
-        return replica
+                self._replica.set_user_attr(name, value)
+        self._replica.add_trials(finished)
+        self._told = len(finished)
+        return self._replica
 
     def tell(self, trial: Trial) -> None:
         """Add a finished trial of this process's copy to the study, once among all processes.
@@ -179,15 +181,18 @@ class SharedRun(RunDirectory):
         Raises:
             StoreError: The database does not answer.
         """
-        if trial.number < self._told or self._replica is None:
-            return
-        name = f"trial/{self._study}/{trial.number}"
-        once(self._leases, name, lambda: self._known(trial.number), lambda: self._add(trial.number))
-        self._told = trial.number + 1
+        number = trial.number
+        if number >= self._told:
+            name = f"trial/{self._study}/{number}"
+            once(self._leases, name, lambda: self._known(number), lambda: self._add(number))
+            self._told = number + 1
 
     def close(self) -> None:
         """Give back what is held."""
-        self._leases.close()
+        for leases in self._opened:
+            leases.close()
+        if self._storage is not None:
+            self._storage.engine.dispose()
         self._database.close()
 
     def _known(self, number: int) -> bool | None:
@@ -196,7 +201,6 @@ class SharedRun(RunDirectory):
 
     def _add(self, number: int) -> bool:
         replica = self._replica
-        assert replica is not None  # noqa: S101 (tell returns before there is one)
         own = [t for t in replica.get_trials(deepcopy=False) if t.state.is_finished()]
         with self._storing():
             for name, value in replica.user_attrs.items():
@@ -210,18 +214,17 @@ class SharedRun(RunDirectory):
 
     def _open_study(self) -> optuna.Study:
         while True:  # tables that two processes make at the same moment are an error to both
-            with self._leases.hold("tables") as held:
+            with self._leases.hold("tables") as held, self._storing():
                 if held:
-                    return self._make_study()
-
-    def _make_study(self) -> optuna.Study:
-        with self._storing():
-            storage = optuna.storages.RDBStorage(
-                self._database.url, engine_kwargs={"pool_pre_ping": True}
-            )
-            return optuna.create_study(
-                study_name=self._study, storage=storage, direction="maximize", load_if_exists=True
-            )
+                    self._storage = optuna.storages.RDBStorage(
+                        self._database.url, engine_kwargs={"pool_pre_ping": True}
+                    )
+                    return optuna.create_study(
+                        study_name=self._study,
+                        storage=self._storage,
+                        direction="maximize",
+                        load_if_exists=True,
+                    )
 
     @contextmanager
     def _storing(self) -> Iterator[None]:

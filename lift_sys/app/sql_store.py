@@ -57,9 +57,10 @@ class SqlEntries(Generic[Entry]):
         table = self._table
         own_first = sa.case((table.c.study == self._study, 0), else_=1)
         query = sa.select(table.c.study, table.c.body).where(table.c.key == key)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(query.order_by(own_first).limit(1)).one_or_none()
-            if found is not None and found.study != self._study:
+        if found is not None and found.study != self._study:
+            with self._database.transaction() as connection:
                 self._insert(connection, key, found.body)
         return None if found is None else self._read(found.body)
 
@@ -74,13 +75,13 @@ class SqlEntries(Generic[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         query = sa.select(self._table.c.body).where(self._table.c.study == self._study)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             bodies = connection.execute(query.order_by(self._table.c.key)).scalars().all()
         return (self._read(body) for body in bodies)
 
     def __len__(self) -> int:
         query = sa.select(sa.func.count()).where(self._table.c.study == self._study)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
     def _insert(self, connection: sa.Connection, key: str, body: str) -> None:
@@ -113,7 +114,7 @@ class SqlFiles:
             StoreError: The database does not answer.
         """
         query = sa.select(FILES.c.body).where(FILES.c.study == self._study, FILES.c.name == name)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
     def settle(self, name: str, body: str) -> str:
@@ -216,7 +217,7 @@ class SqlLeases:
             set_={"holder": self._holder, "until": until},
             where=LEASES.c.until < self._database.now,
         ).returning(LEASES.c.key)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             # Most that ask in vain only read, so that they do not lock what others write.
             if connection.execute(sa.select(LEASES.c.key).where(lasting)).first() is not None:
                 return False

@@ -86,11 +86,11 @@ class RunDirectory:
         line = canonical_json({"seconds": seconds, "engine_seconds": engine_seconds})
         append_line(self.path / "invocations.jsonl", line)
 
-    def rows(self) -> KeyedLines[Row]:
+    def rows(self) -> Kept[Row]:
         """Open the rows."""
         return KeyedLines(self.path / "rows.jsonl", Row)
 
-    def calls(self) -> KeyedLines[StoredCall]:
+    def calls(self) -> Kept[StoredCall]:
         """Open the generated answers."""
         return KeyedLines(self.path / "calls.jsonl", StoredCall)
 
