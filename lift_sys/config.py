@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from lift_sys.record import Versioned, digest
-from lift_sys.wish import Cost, Wish
+from lift_sys.wish import BEST, Cost, Wish
 
 Choice = str | int | float | bool
 SetKind = Literal["spread", "short", "bank"]
@@ -76,7 +76,7 @@ class RunConfig(Versioned):
     drop_alpha: float = Field(default=0.0, ge=0, lt=1)
     reevaluate: int = Field(default=0, ge=0)
     objectives: tuple[Cost, ...] = ()
-    wish: Wish = Wish()
+    wish: Wish = BEST
     space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
     first_points: tuple[dict[str, Choice], ...] = DEFAULT_FIRST_POINTS
 

@@ -89,5 +89,9 @@ class Wish(Record):
         return "best"
 
 
+BEST = Wish()
+"""The program that passes most."""
+
+
 def _number(value: float) -> str:
     return repr(value).removesuffix(".0")

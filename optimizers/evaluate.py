@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 import dspy
 
+from lift_sys.inference.catalogue import usd
 from lift_sys.inference.usage import CallRecord, Usage, recording
 from lift_sys.ir.models import SpecIR
 from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
+from optimizers.trials import Tried
 
 
 class Step(Record):
@@ -162,6 +164,20 @@ class Evaluator:
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
             trace=_steps(program, trace),
         )
+
+
+def with_row(tried: Tried, row: Row) -> Tried:
+    """Return what a program did and cost, with one task more."""
+    return tried.model_copy(
+        update={
+            "passed": tried.passed + row.score.passed,
+            "tried": tried.tried + 1,
+            "tokens": tried.tokens + sum(c.completion_tokens for c in row.calls),
+            "usd": tried.usd + sum(usd(c) for c in row.calls),
+            "seconds": tried.seconds + sum(c.seconds for c in row.calls),
+            "outcomes": (*tried.outcomes, row.score.passed),
+        }
+    )
 
 
 def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:

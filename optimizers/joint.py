@@ -21,11 +21,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lift_sys.record import canonical_json
 from lift_sys.tasks import Task
-from optimizers.evaluate import Evaluator, Row
+from lift_sys.wish import BEST, Cost, Wish
+from optimizers.evaluate import Evaluator, Row, with_row
+from optimizers.objectives import cannot_join, has_lost, joined, preferred, values
 from optimizers.pools import Pool
-from optimizers.racing import is_lost
 from optimizers.space import Point, SearchSpace
-from optimizers.trials import Dropped, Reevaluation, Trial, worth
+from optimizers.trials import Dropped, Reevaluation, Trial, Tried
 
 DEMOS = "demos"
 """The dimension that names a demo set; all others are hypers."""
@@ -50,7 +51,11 @@ class SearchConfig:
         drop_alpha: Most probability, below 1, that racing gives up a trial that would have passed
             as many tasks as the best one; 0 gives up only what exactly cannot win.
         reevaluate: How many of the best complete trials run every task again, with fresh samples,
-            once the search has ended. The best of them then wins. Their tokens come on top.
+            once the search has ended. The best of them then wins. Their tokens come on top. With
+            costs, they are the members of the front that the wish prefers, and the best one where
+            the wish is measured by it.
+        costs: What is kept low beside passing most tasks; the study has a value for each.
+        wish: Which program of the front wins.
     """
 
     space: SearchSpace
@@ -61,6 +66,8 @@ class SearchConfig:
     tasks: Mapping[str, Task]
     drop_alpha: float = 0.0
     reevaluate: int = 0
+    costs: tuple[Cost, ...] = ()
+    wish: Wish = BEST
 
 
 class JointSearch(Teleprompter):
@@ -70,13 +77,15 @@ class JointSearch(Teleprompter):
         config: Space and limits.
         pool: Demo sets; ``none`` is always among them.
         evaluator: Runs a program over tasks.
-        study: Maximizes; its storage makes the search resumable.
+        study: Made with ``directions`` of the costs; its storage makes the search resumable.
         set_hypers: Sets hypers of a program by path.
         on_trial: Called with each finished trial.
 
     Attributes:
         pool: As given.
         trials: Finished ones, in order.
+        front: Complete trials that no other dominates, the one that passes most first; with no
+            costs, the best one.
         reevaluations: Of the best ones, best first as the search had them; empty until it ended.
     """
 
@@ -97,8 +106,8 @@ class JointSearch(Teleprompter):
         self._set_hypers = set_hypers
         self._on_trial = on_trial
         self.trials: list[Trial] = []
+        self.front: tuple[Trial, ...] = ()
         self.reevaluations: tuple[Reevaluation, ...] = ()
-        self._incumbent: tuple[bool, ...] = ()
         self._tokens_of: dict[str, int] = {}
 
     def compile(
@@ -122,8 +131,7 @@ class JointSearch(Teleprompter):
             InfrastructureError: The backend or the sandbox failed. The search can be resumed.
         """
         tasks = [self._config.tasks[example.task_id] for example in valset]
-        self.trials, self.reevaluations = [], ()
-        self._incumbent = ()
+        self.trials, self.front, self.reevaluations = [], (), ()
         self._tokens_of = {}
         for stale in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._study.tell(stale.number, state=TrialState.FAIL)
@@ -134,18 +142,29 @@ class JointSearch(Teleprompter):
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the highest value; the earliest among equals.
+        """The trial that the wish chooses: by default the best one, the earliest among equals.
 
-        Once trials were re-evaluated, it is the one of them with the highest value on fresh
-        samples; among equals the one that was better before.
+        Once trials were re-evaluated, it is chosen among them by fresh samples; among equals it is
+        the one that the wish preferred before.
         """
-        if self.reevaluations:
-            return self.trials[max(self.reevaluations, key=lambda r: r.value).number]
-        return self._ranked()[0]
+        config = self._config
+        choice = preferred(config.wish, self.reevaluations or self.front, config.costs)[0]
+        return self.trials[choice.number]
 
-    def _ranked(self) -> list[Trial]:
-        complete = [trial for trial in self.trials if trial.complete]
-        return sorted(complete, key=lambda t: (-t.value, t.number))
+    def _finalists(self) -> list[Trial]:
+        """Return the trials of different points that run again, best first."""
+        config = self._config
+        if config.costs:
+            ranked = preferred(config.wish, self.front, config.costs)
+        else:
+            complete = [trial for trial in self.trials if trial.complete]
+            ranked = sorted(complete, key=lambda t: (-t.value, t.number))
+        distinct: dict[str, Trial] = {}
+        for trial in ranked:
+            distinct.setdefault(canonical_json(trial.point), trial)
+        chosen = list(distinct.values())[: config.reevaluate]
+        measure = self.front[:1] if config.wish.points is not None and chosen else ()
+        return [*chosen, *(trial for trial in measure if trial not in chosen)]
 
     def at(self, student: dspy.Module, point: Point) -> dspy.Module:
         """Return a copy of a program with a point's demos and hypers."""
@@ -164,13 +183,20 @@ class JointSearch(Teleprompter):
             optuna_trial, point = self._ask(number)
         trial = self._measure(self.at(student, point), tasks, number, point)
         if optuna_trial is not None:
-            for step, value in enumerate((trial.passed / len(tasks), trial.value)):
-                optuna_trial.report(value, step)
-            state = TrialState.COMPLETE if trial.complete else TrialState.PRUNED
-            self._study.tell(optuna_trial, trial.value if trial.complete else None, state=state)
+            self._tell(optuna_trial, trial, len(tasks))
         self.trials.append(trial)
+        self.front = joined(self.front, trial, self._config.costs)
         if self._on_trial:
             self._on_trial(trial)
+
+    def _tell(self, optuna_trial: optuna.Trial, trial: Trial, tasks: int) -> None:
+        costs = self._config.costs
+        if not costs:  # Optuna takes no intermediate values of several objectives
+            for step, value in enumerate((trial.passed / tasks, trial.value)):
+                optuna_trial.report(value, step)
+        state = TrialState.COMPLETE if trial.complete else TrialState.PRUNED
+        told = list(values(trial, costs)) if trial.complete else None
+        self._study.tell(optuna_trial, told, state=state)
 
     def _ask(self, number: int) -> tuple[optuna.Trial, Point]:
         """Ask for the point of trial ``number``, the same one whenever it is asked."""
@@ -190,64 +216,44 @@ class JointSearch(Teleprompter):
         self, program: dspy.Module, tasks: Sequence[Task], number: int, point: Point
     ) -> Trial:
         """Run a trial task by task until there is a reason to give it up."""
-        best = max((t.value for t in self.trials if t.complete), default=None)
-        rows: list[Row] = []
+        so_far = Tried(number=number, passed=0, tried=0, tokens=0)
         dropped: Dropped | None = None
         for row in self._evaluator.run(program, tasks, f"trial {number}"):
-            rows.append(row)
+            so_far = with_row(so_far, row)
             self._count(row)
-            dropped = None if best is None else self._reason_to_drop(rows, len(tasks), best)
+            dropped = self._reason_to_drop(so_far, len(tasks)) if self.front else None
             if dropped:
                 break
-        complete = len(rows) == len(tasks)
-        trial = Trial(
-            number=number,
-            point=point,
-            passed=sum(r.score.passed for r in rows),
-            tried=len(rows),
-            tokens=sum(r.usage.completion_tokens for r in rows),
-            complete=complete,
-            dropped=None if complete else dropped,
+        complete = so_far.tried == len(tasks)
+        return Trial(
+            **dict(so_far), point=point, complete=complete, dropped=None if complete else dropped
         )
-        if complete and (best is None or trial.value > best):
-            self._incumbent = tuple(r.score.passed for r in rows)
-        return trial
 
-    def _reason_to_drop(self, rows: Sequence[Row], tasks: int, best: float) -> Dropped | None:
+    def _reason_to_drop(self, so_far: Tried, tasks: int) -> Dropped | None:
         """Return why a trial is not worth its other tasks.
 
-        That it is hopeless is exact: even if every remaining task passed at no cost, the value
-        would stay below the best one. So giving up a hopeless trial never changes the winner.
+        That it is hopeless is exact: even if every remaining task passed at no cost, it would not
+        join the front. So giving up a hopeless trial never changes the winner.
         """
-        outcomes = [r.score.passed for r in rows]
-        tokens = sum(r.usage.completion_tokens for r in rows)
-        if worth(sum(outcomes) + tasks - len(rows), tokens, tasks) < best:
+        costs = self._config.costs
+        if cannot_join(so_far, tasks, self.front, costs):
             return "hopeless"
         if self.tokens_spent >= self._config.tokens:
             return "budget"
-        alpha = self._config.drop_alpha
-        return "racing" if alpha > 0 and is_lost(outcomes, self._incumbent, alpha) else None
+        return "racing" if has_lost(so_far, self.front, costs, self._config.drop_alpha) else None
 
     def _reevaluate(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
         """Run the best trials of different points again, with fresh samples."""
-        distinct: dict[str, Trial] = {}
-        for trial in self._ranked():
-            distinct.setdefault(canonical_json(trial.point), trial)
         known = set(self._tokens_of)
         done = []
-        for trial in list(distinct.values())[: self._config.reevaluate]:
+        for trial in self._finalists():
             program, label = self.at(student, trial.point), f"trial {trial.number} again"
-            rows = list(self._evaluator.run(program, tasks, label, FRESH))
-            answers = [answer for row in rows for answer in self._count(row)]
-            done.append(
-                Reevaluation(
-                    number=trial.number,
-                    passed=sum(r.score.passed for r in rows),
-                    tried=len(rows),
-                    tokens=sum(r.usage.completion_tokens for r in rows),
-                    repeated=known.issuperset(answers),
-                )
-            )
+            answers: list[str] = []
+            again = Tried(number=trial.number, passed=0, tried=0, tokens=0)
+            for row in self._evaluator.run(program, tasks, label, FRESH):
+                again = with_row(again, row)
+                answers += self._count(row)
+            done.append(Reevaluation(**dict(again), repeated=known.issuperset(answers)))
         self.reevaluations = tuple(done)
 
     def _count(self, row: Row) -> list[str]:

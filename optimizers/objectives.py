@@ -12,7 +12,7 @@ all of these it has the earliest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lift_sys.wish import Cost, Wish
 from optimizers.racing import is_lost
@@ -21,12 +21,16 @@ from optimizers.trials import Trial, Tried
 _CLOSE = 1e-9
 """Shares of tasks closer than this are the same."""
 
+Direction = Literal["minimize", "maximize"]
+"""Optuna's word for where a value should go."""
+
 Candidate = TypeVar("Candidate", bound=Tried)
 
 
-def directions(costs: Sequence[Cost]) -> tuple[str, ...]:
+def directions(costs: Sequence[Cost]) -> tuple[Direction, ...]:
     """Return Optuna's directions of a trial's values."""
-    return ("maximize", *("minimize" for _ in costs))
+    down: Direction = "minimize"
+    return ("maximize", *(down for _ in costs))
 
 
 def values(tried: Tried, costs: Sequence[Cost]) -> tuple[float, ...]:
@@ -48,7 +52,7 @@ def joined(members: Sequence[Trial], trial: Trial, costs: Sequence[Cost]) -> tup
     """Return the front of a front's members and one more trial."""
     if not trial.complete:
         return tuple(members)
-    candidates = sorted((*members, trial), key=lambda t: _by_success(t, costs))
+    candidates = sorted((*members, trial), key=lambda t: (_by_success(t, costs), t.number))
     kept: list[Trial] = []
     for candidate in candidates:  # what comes later never dominates what came earlier
         mine = values(candidate, costs)
@@ -100,9 +104,10 @@ def preferred(
 ) -> list[Candidate]:
     """Return candidates in the order in which a wish wants them; the first one is its choice.
 
-    Those that fulfil it come first. Among programs that are alike to the wish, the other figures
-    decide and then the number, so the order of the candidates never matters, and the choice is one
-    of the front. If none fulfils it, the one that comes nearest is first.
+    Those that fulfil it come first; if none does, the one that comes nearest. Among programs that
+    are alike to the wish the other figures decide, so the choice among a front does not depend on
+    its order; and the choice among all trials has the figures of one of the front. Programs alike
+    in all figures stay in the order in which they were given.
 
     Args:
         wish: What is wanted.
@@ -135,7 +140,7 @@ def wished_cost(wish: Wish, costs: Sequence[Cost]) -> Cost:
 
 def _by_success(one: Tried, costs: Sequence[Cost]) -> tuple[float, ...]:
     success, *spent = values(one, costs)
-    return (-success, *spent, one.number)
+    return (-success, *spent)
 
 
 def _by_cost(one: Tried, wish: Wish, costs: Sequence[Cost]) -> tuple[float, ...]:

@@ -24,7 +24,7 @@ class Tried(Record):
     Attributes:
         number: Of its trial: the position among the finished ones, from 0.
         passed: Tasks that passed.
-        tried: Tasks that were executed, at least 1.
+        tried: Tasks that were executed.
         tokens: Generated tokens of the tried tasks, shared with other trials or not.
         usd: What their calls cost, in USD, likewise.
         seconds: Time in the model, in seconds, likewise; calls that overlap count twice. It was
