@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,3 +185,17 @@ def test_races_against_several_share_the_error(tasks_lost: int) -> None:
     halved = is_lost(behind.outcomes, best.outcomes, 0.025)
     assert has_lost(behind, both, ("tokens",), 0.05) == halved
     assert has_lost(behind, alone, (), 0.05) == lost
+
+
+def test_a_trial_that_would_join_is_seldom_given_up() -> None:
+    """At the edge of joining: as many passes as each of three members, on other tasks."""
+    alpha, tasks, repeats = 0.2, 20, 150
+    drawn = np.random.default_rng(1)
+    given_up = 0
+    for _ in range(repeats):
+        some = [drawn.permutation(tasks) < tasks // 2 for _ in range(4)]
+        passes = ["".join("01"[int(passed)] for passed in one) for one in some]
+        members = [raced(p, number, tokens=1) for number, p in enumerate(passes[:3])]
+        looks = [raced(passes[3][:n], 3, tokens=1) for n in range(1, tasks + 1)]
+        given_up += any(has_lost(look, members, ("tokens",), alpha) for look in looks)
+    assert 0 < given_up <= alpha * repeats
