@@ -28,8 +28,9 @@ from optimizers.objectives import front
 from optimizers.trials import Trial
 from programs.hypers import hypers_of
 
+SUMMARY = "adds exactly one"
 IR = {
-    "summary": "adds exactly one",
+    "summary": SUMMARY,
     "parameters": ["x: int"],
     "returns": "int",
     "effects": ["add one"],
@@ -55,7 +56,7 @@ class Model:
         if request.config.response_format:
             return json.dumps(IR)
         asked = str(chat_body(request)["messages"])
-        right = IR["summary"] in asked or any(f"one, {i}." in asked for i in (0, 1))
+        right = SUMMARY in asked or any(f"one, {i}." in asked for i in (0, 1))
         return f"```python\ndef f(x: int) -> int:\n    return x + {1 if right else 2}\n```"
 
     def build(self, model: str, models_dir: Path, *, calls: Any = None) -> dspy.LM:
