@@ -202,9 +202,16 @@ class JointSearch(Teleprompter):
                 program = self._evaluator.prepare(self.at(student, point), f"trial {number}")
                 flights.append(Flight(point, program))
             told = self._measure(flights, tasks, ahead)
+            vain = [*flights.popleft().begun]
+            if self.tokens_spent < config.tokens:
+                begin_tasks(flights, tasks, ahead)
+            else:
+                vain += [begun for flight in flights for begun in flight.begun]
+            # Once the trial is stored nobody begins these again after an interruption.
+            for begun in vain:
+                begun.take()
             history.add(told)
             self._finish(told)
-            flights.popleft()
 
     def _measure(self, flights: Sequence[Flight], tasks: Sequence[Task], ahead: Ahead) -> Told:
         """Look at the first trial task by task until there is a reason to give it up."""
