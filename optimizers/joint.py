@@ -1,32 +1,39 @@
 """Joint search over demo sets and strategy hypers, as an Optuna ask/tell study.
 
-Owns which point is tried next, when a trial is given up, and which program wins. The study's
-storage, the evaluator and the pool are handed in; ``trials`` owns what is known of a trial.
+Owns when a trial is given up and which program wins. The study's storage, the evaluator and the
+pool are handed in; ``sampling`` owns which point is tried next, ``history`` what the study keeps,
+``trials`` what is known of a trial.
 
-Resuming needs no sampler state: before trial *k* (counting finished trials only) the sampler is
-made anew from (seed, k), so with the same history it asks for the same point again. A trial that
-an interruption left running is marked failed and asked again; its tasks come from stored rows.
+Where the backend answers several requests at once, tasks and trials run ahead of the one that is
+looked at (``ahead`` says how far). Everything is decided in the order of trials and tasks, as if
+they had run one after the other: what was begun in vain is stored, and decides nothing. So the
+same seed gives the same trials and the same winner whatever the timing, and after an interruption.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dspy
 import optuna
 from dspy.teleprompt.teleprompt import Teleprompter
-from optuna.trial import FrozenTrial, TrialState
 
-from lift_sys.record import canonical_json
+from lift_sys.errors import ConfigError
+from lift_sys.record import digest
 from lift_sys.tasks import Task
 from lift_sys.wish import BEST, Cost, Wish
+from optimizers.ahead import Ahead
+from optimizers.answers import Answers, answers_of
 from optimizers.evaluate import Evaluator, Row, with_row
-from optimizers.objectives import cannot_join, has_lost, joined, preferred, values
+from optimizers.flights import Flight, begin_tasks
+from optimizers.history import History
+from optimizers.objectives import cannot_join, finalists, has_lost, joined, preferred
 from optimizers.pools import Pool
+from optimizers.sampling import PointSampler
 from optimizers.space import Point, SearchSpace
-from optimizers.trials import Dropped, Reevaluation, Trial, Tried
+from optimizers.trials import Dropped, Reevaluation, Told, Trial, Tried
 
 DEMOS = "demos"
 """The dimension that names a demo set; all others are hypers."""
@@ -44,8 +51,8 @@ class SearchConfig:
         first_points: Points tried before the sampler proposes any.
         trials: Most finished trials.
         tokens: Generated tokens after which the search ends, passed by one task at most once a
-            first trial is complete. An answer that several trials share counts once, so the limit
-            does not depend on interruptions.
+            first trial is complete; tasks that run ahead of that one come on top. An answer that
+            several trials share counts once, so the limit does not depend on interruptions.
         seed: Of the sampler.
         tasks: What trials run, by id; a valset names them.
         drop_alpha: Most probability, below 1, that racing gives up a trial that would have passed
@@ -108,7 +115,7 @@ class JointSearch(Teleprompter):
         self.trials: list[Trial] = []
         self.front: tuple[Trial, ...] = ()
         self.reevaluations: tuple[Reevaluation, ...] = ()
-        self._tokens_of: dict[str, int] = {}
+        self._answers = Answers()
 
     def compile(
         self,
@@ -128,17 +135,47 @@ class JointSearch(Teleprompter):
                 trials run it.
 
         Raises:
+            ConfigError: There is nothing to select on, the metric is broken, or the study is that
+                of another search.
             InfrastructureError: The backend or the sandbox failed. The search can be resumed.
+            StoreError: The storage failed. What was stored is kept.
         """
-        tasks = [self._config.tasks[example.task_id] for example in valset]
+        tasks = self._selected(valset)
         self.trials, self.front, self.reevaluations = [], (), ()
-        self._tokens_of = {}
-        for stale in self._study.get_trials(states=(TrialState.RUNNING,)):
-            self._study.tell(stale.number, state=TrialState.FAIL)
-        while len(self.trials) < self._config.trials and self.tokens_spent < self._config.tokens:
-            self._run_trial(student, tasks)
+        self._answers = Answers()
+        history = History(
+            self._study,
+            self._config.space,
+            self._identity(student, tasks),
+            lambda: self._evaluator.slots,
+            self._config.costs,
+        )
+        for told in history.told():
+            self._answers.restore(told.answers, told.spent)
+            self._finish(told)
+        with self._evaluator.settled():
+            self._search(student, tasks, history)
         self._reevaluate(student, tasks)
         return self.at(student, self.best.point)
+
+    def _selected(self, valset: Sequence[dspy.Example]) -> list[Task]:
+        known = self._config.tasks
+        unknown = [e.task_id for e in valset if e.task_id not in known]
+        if unknown or not valset or self._config.trials < 1:
+            what = f"the task {unknown[0]!r} is not known" if unknown else "nothing to select on"
+            msg = f"a search needs at least one trial and one task: {what}"
+            raise ConfigError(msg)
+        return [known[example.task_id] for example in valset]
+
+    def _identity(self, student: dspy.Module, tasks: Sequence[Task]) -> dict[str, str]:
+        config = self._config
+        return {
+            "demos": self.pool.content_hash,
+            "tasks": digest([task.content_hash for task in tasks]),
+            "code": self._evaluator.identity,
+            "program": digest(student.dump_state()),
+            "settings": digest([config.seed, config.first_points, config.drop_alpha, config.costs]),
+        }
 
     @property
     def best(self) -> Trial:
@@ -151,21 +188,6 @@ class JointSearch(Teleprompter):
         choice = preferred(config.wish, self.reevaluations or self.front, config.costs)[0]
         return self.trials[choice.number]
 
-    def _finalists(self) -> list[Trial]:
-        """Return the trials of different points that run again, best first."""
-        config = self._config
-        if config.costs:
-            ranked = preferred(config.wish, self.front, config.costs)
-        else:
-            complete = [trial for trial in self.trials if trial.complete]
-            ranked = sorted(complete, key=lambda t: (-t.value, t.number))
-        distinct: dict[str, Trial] = {}
-        for trial in ranked:
-            distinct.setdefault(canonical_json(trial.point), trial)
-        chosen = list(distinct.values())[: config.reevaluate]
-        measure = self.front[:1] if config.wish.points is not None and chosen else ()
-        return [*chosen, *(trial for trial in measure if trial not in chosen)]
-
     def at(self, student: dspy.Module, point: Point) -> dspy.Module:
         """Return a copy of a program with a point's demos and hypers."""
         program = student.deepcopy()
@@ -173,61 +195,57 @@ class JointSearch(Teleprompter):
         self._set_hypers(program, {k: v for k, v in point.items() if k != DEMOS})
         return program
 
-    def _run_trial(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
-        number = len(self.trials)
-        stored = self._finished()
-        optuna_trial = None
-        if number < len(stored):
-            point: Point = self._point_of(stored[number])
-        else:
-            optuna_trial, point = self._ask(number)
-        trial = self._measure(self.at(student, point), tasks, number, point)
-        if optuna_trial is not None:
-            self._tell(optuna_trial, trial, len(tasks))
-        self.trials.append(trial)
-        self.front = joined(self.front, trial, self._config.costs)
-        if self._on_trial:
-            self._on_trial(trial)
+    def _search(self, student: dspy.Module, tasks: Sequence[Task], history: History) -> None:
+        """Finish trials until one of the limits is reached."""
+        config, ahead = self._config, Ahead(history.slots)
+        window = ahead.programs(len(tasks))
+        sampler = PointSampler(config.space, config.first_points, config.seed, window, config.costs)
+        flights: deque[Flight] = deque()
+        while len(self.trials) < config.trials and self.tokens_spent < config.tokens:
+            while len(flights) < min(window, config.trials - len(self.trials)):
+                number = len(self.trials) + len(flights)
+                point = sampler.ask(number, self.trials, [f.point for f in flights])
+                program = self._evaluator.prepare(self.at(student, point), f"trial {number}")
+                flights.append(Flight(point, program))
+            told = self._measure(flights, tasks, ahead)
+            vain = [*flights.popleft().begun]
+            if self.tokens_spent < config.tokens:
+                begin_tasks(flights, tasks, ahead)
+            else:
+                vain += [begun for flight in flights for begun in flight.begun]
+            # Once the trial is stored nobody begins these again after an interruption.
+            for begun in vain:
+                begun.take()
+            history.add(told)
+            self._finish(told)
 
-    def _tell(self, optuna_trial: optuna.Trial, trial: Trial, tasks: int) -> None:
-        costs = self._config.costs
-        if not costs:  # Optuna takes no intermediate values of several objectives
-            for step, value in enumerate((trial.passed / tasks, trial.value)):
-                optuna_trial.report(value, step)
-        state = TrialState.COMPLETE if trial.complete else TrialState.PRUNED
-        told = list(values(trial, costs)) if trial.complete else None
-        self._study.tell(optuna_trial, told, state=state)
-
-    def _ask(self, number: int) -> tuple[optuna.Trial, Point]:
-        """Ask for the point of trial ``number``, the same one whenever it is asked."""
-        text = f"{self._config.seed}/{number}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4)
-        first = self._config.first_points
-        waiting = self._study.get_trials(states=(TrialState.WAITING,))
-        if number < len(first) and not waiting:
-            self._study.enqueue_trial(first[number])
-        trial = self._study.ask()
-        point = self._config.space.suggest(trial)
-        trial.set_user_attr("point", point)
-        return trial, point
-
-    def _measure(
-        self, program: dspy.Module, tasks: Sequence[Task], number: int, point: Point
-    ) -> Trial:
-        """Run a trial task by task until there is a reason to give it up."""
+    def _measure(self, flights: Sequence[Flight], tasks: Sequence[Task], ahead: Ahead) -> Told:
+        """Look at the first trial task by task until there is a reason to give it up."""
+        flight, number = flights[0], len(self.trials)
         so_far = Tried(number=number, passed=0, tried=0, tokens=0)
+        new, before = list[str](), self.tokens_spent
         dropped: Dropped | None = None
-        for row in self._evaluator.run(program, tasks, f"trial {number}"):
+        while so_far.tried < len(tasks) and not dropped:
+            begin_tasks(flights, tasks, ahead)
+            row = self._evaluator.take(flight.begun)
             so_far = with_row(so_far, row)
-            self._count(row)
-            dropped = self._reason_to_drop(so_far, len(tasks)) if self.front else None
-            if dropped:
-                break
+            new += self._answers.count(row)
+            dropped = self._reason_to_drop(so_far, len(tasks))
         complete = so_far.tried == len(tasks)
-        return Trial(
-            **dict(so_far), point=point, complete=complete, dropped=None if complete else dropped
+        trial = Trial(
+            **dict(so_far),
+            point=flight.point,
+            complete=complete,
+            dropped=None if complete else dropped,
         )
+        return Told(trial=trial, answers=tuple(new), spent=self.tokens_spent - before)
+
+    def _finish(self, told: Told) -> None:
+        """Count a trial as finished, and tell whoever wants to know."""
+        self.trials.append(told.trial)
+        self.front = joined(self.front, told.trial, self._config.costs)
+        if self._on_trial:
+            self._on_trial(told.trial)
 
     def _reason_to_drop(self, so_far: Tried, tasks: int) -> Dropped | None:
         """Return why a trial is not worth its other tasks.
@@ -236,6 +254,8 @@ class JointSearch(Teleprompter):
         join the front. So giving up a hopeless trial never changes the winner.
         """
         costs = self._config.costs
+        if not self.front:
+            return None
         if cannot_join(so_far, tasks, self.front, costs):
             return "hopeless"
         if self.tokens_spent >= self._config.tokens:
@@ -244,32 +264,22 @@ class JointSearch(Teleprompter):
 
     def _reevaluate(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
         """Run the best trials of different points again, with fresh samples."""
-        known = set(self._tokens_of)
-        done = []
-        for trial in self._finalists():
+        config, again = self._config, []
+        for trial in finalists(self.trials, config.reevaluate, config.wish, config.costs):
             program, label = self.at(student, trial.point), f"trial {trial.number} again"
-            answers: list[str] = []
-            again = Tried(number=trial.number, passed=0, tried=0, tokens=0)
-            for row in self._evaluator.run(program, tasks, label, FRESH):
-                again = with_row(again, row)
-                answers += self._count(row)
-            done.append(Reevaluation(**dict(again), repeated=known.issuperset(answers)))
-        self.reevaluations = tuple(done)
+            again.append((trial, list(self._evaluator.run(program, tasks, label, FRESH))))
+        self.reevaluations = tuple(self._reevaluation(trial, rows) for trial, rows in again)
+        for row in (row for _, rows in again for row in rows):
+            self._answers.count(row)
 
-    def _count(self, row: Row) -> list[str]:
-        """Count a row's answers as spent, and return what they are known by."""
-        tokens = {c.key or f"{row.key}/{i}": c.completion_tokens for i, c in enumerate(row.calls)}
-        self._tokens_of.update(tokens)
-        return list(tokens)
-
-    def _finished(self) -> list[FrozenTrial]:
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        return self._study.get_trials(states=states)
-
-    def _point_of(self, trial: FrozenTrial) -> Point:
-        return dict(trial.user_attrs["point"])
+    def _reevaluation(self, trial: Trial, rows: Sequence[Row]) -> Reevaluation:
+        tried = Tried(number=trial.number, passed=0, tried=0, tokens=0)
+        for row in rows:
+            tried = with_row(tried, row)
+        repeated = all(answer in self._answers for row in rows for answer in answers_of(row))
+        return Reevaluation(**dict(tried), repeated=repeated)
 
     @property
     def tokens_spent(self) -> int:
         """Generated tokens of all trials, each answer counted once."""
-        return sum(self._tokens_of.values())
+        return self._answers.tokens

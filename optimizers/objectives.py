@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
+from lift_sys.record import canonical_json
 from lift_sys.wish import Cost, Wish
 from optimizers.racing import is_lost
 from optimizers.trials import Trial, Tried
@@ -121,6 +122,31 @@ def preferred(
         return (not good, _by_cost(one, wish, costs) if cheap_first else _by_success(one, costs))
 
     return sorted(candidates, key=key)
+
+
+def finalists(
+    trials: Sequence[Trial], count: int, wish: Wish, costs: Sequence[Cost]
+) -> list[Trial]:
+    """Return the trials of different points that should run again, best first.
+
+    With costs, they are of the front, in the order in which the wish prefers them, and the best
+    one comes on top where the wish is measured by it.
+
+    Args:
+        trials: The finished ones.
+        count: How many.
+        wish: What is wanted.
+        costs: What was kept low.
+    """
+    members = front(trials, costs)
+    complete = (trial for trial in trials if trial.complete)
+    by_success = sorted(complete, key=lambda t: (-t.value, t.number))
+    distinct: dict[str, Trial] = {}
+    for trial in preferred(wish, members, costs) if costs else by_success:
+        distinct.setdefault(canonical_json(trial.point), trial)
+    chosen = list(distinct.values())[:count]
+    measure = members[:1] if wish.points is not None and chosen else ()
+    return [*chosen, *(trial for trial in measure if trial not in chosen)]
 
 
 def fulfils(wish: Wish, one: Tried, candidates: Sequence[Tried], costs: Sequence[Cost]) -> bool:

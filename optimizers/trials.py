@@ -1,6 +1,7 @@
 """What a search knows of the programs that it tried.
 
-Owns the records of a trial and of its re-evaluation, and what a trial is worth.
+Owns the records of a trial, of what a study keeps of it and of its re-evaluation, and what a trial
+is worth.
 """
 
 from __future__ import annotations
@@ -76,6 +77,20 @@ class Trial(Tried):
     point: dict[str, Any]
     complete: bool
     dropped: Dropped | None = None
+
+
+class Told(Record):
+    """A finished trial with all that the trials after it depend on: what a study keeps.
+
+    Attributes:
+        trial: The trial.
+        answers: The generated answers that no earlier trial had, as ``Answers`` knows them.
+        spent: Generated tokens of these answers.
+    """
+
+    trial: Trial
+    answers: tuple[str, ...]
+    spent: int
 
 
 class Reevaluation(Tried):
