@@ -10,6 +10,7 @@ import pytest
 
 from lift_sys.record import canonical_json
 from lift_sys.wish import BEST, Wish
+from optimizers import sampling
 from optimizers.objectives import front, preferred
 from optimizers.trials import Trial
 from programs.hypers import hypers_of
@@ -117,3 +118,32 @@ def test_interrupted_and_resumed_it_has_the_same_front(tmp_path: Path) -> None:
         search, state = job.run(config)
         assert (search.trials, search.front) == (expected.trials, expected.front)
         assert state == winner
+
+
+def test_with_several_slots_it_is_the_same_whatever_the_timing() -> None:
+    first, again = (Job(2, in_memory, slots=4).run(COSTS)[0] for _ in range(2))
+    assert first.trials == again.trials
+    assert first.front == again.front == front(first.trials, COSTS.costs)
+
+
+def test_of_many_trials_the_sampler_keeps_the_front_in_sight() -> None:
+    cheap = 7
+    many = [
+        Trial(
+            number=number,
+            point=CONFIG.first_points[number % 2],
+            passed=0 if number == cheap else 2 + number % 2,
+            tried=4,
+            tokens=1 if number == cheap else 100 + number,
+            complete=number % 5 != 0,
+        )
+        for number in range(sampling.ALL + 1)
+    ]
+    first, again = (
+        sampling.PointSampler(CONFIG.space, (), 0, 1, ("tokens",)).ask(len(many), many, [])
+        for _ in range(2)
+    )
+    assert first == again == CONFIG.space.complete(first)
+    kept = {t.number for t in sampling._kept(many, ("tokens",))}
+    assert cheap in kept
+    assert cheap not in {t.number for t in sampling._kept(many, ())}
