@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import dspy
 
 from lift_sys.errors import ConfigError, LiftError
+from lift_sys.inference.catalogue import usd
 from lift_sys.inference.leases import Alone, Leases, once
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.usage import CallRecord, Usage, recording
@@ -26,6 +27,8 @@ from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.ahead import Ahead, Begun, Threads
+from optimizers.sharing import Sharing
+from optimizers.trials import Tried
 
 
 class Step(Record):
@@ -94,19 +97,6 @@ class Rows(Protocol):
 
 Scorer = Callable[[Task, str | None, str | None], Score]
 """Scores (task, code, failure)."""
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """How an evaluator works beside those of other processes that have the same rows.
-
-    Attributes:
-        leases: Of all of them. As many tasks are executed here at the same time as they let hold.
-        slots: Tasks that all of them together are to execute at the same time, at least 1.
-    """
-
-    leases: Leases
-    slots: int
 
 
 class Evaluator:
@@ -280,6 +270,20 @@ class Prepared:
     def begin(self, task: Task) -> Begun[Row]:
         """Begin a task; see ``Evaluator.begin``."""
         return self.evaluator.begin(self, task)
+
+
+def with_row(tried: Tried, row: Row) -> Tried:
+    """Return what a program did and cost, with one task more."""
+    return tried.model_copy(
+        update={
+            "passed": tried.passed + row.score.passed,
+            "tried": tried.tried + 1,
+            "tokens": tried.tokens + sum(c.completion_tokens for c in row.calls),
+            "usd": tried.usd + sum(usd(c) for c in row.calls),
+            "seconds": tried.seconds + sum(c.seconds for c in row.calls),
+            "outcomes": (*tried.outcomes, row.score.passed),
+        }
+    )
 
 
 def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:

@@ -18,19 +18,24 @@ from programs.stages import PROGRAM, Models
 if TYPE_CHECKING:
     import dspy
 
+    from lift_sys.inference.leases import Leases
     from lift_sys.inference.replay import Calls
 
 
-def model_source(calls: Calls | None = None) -> Models:
+def model_source(calls: Calls | None = None, leases: Leases | None = None) -> Models:
     """Return what fetches and loads models by id, each when it is first asked for.
 
     Args:
         calls: Where answers are kept and looked up; by default nowhere.
+        leases: Of all who share these answers; by default of this process alone.
     """
 
     @functools.cache
     def give(model_id: str) -> dspy.LM:
-        return build_lm(model_id, environment.models_dir(), calls=calls)
+        lm = build_lm(model_id, environment.models_dir(), calls=calls)
+        if leases is not None:
+            lm.engine.leases = leases
+        return lm
 
     return give
 

@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment, gate
-from lift_sys.app.assemble import make_artifact, summarise_search, with_test
+from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
 from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
+from lift_sys.app.front import front_of
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
-from lift_sys.app.space import check_space, search_space
+from lift_sys.app.space import check_costs, check_space, search_space
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
+from lift_sys.inference.lm import concurrency_of
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
@@ -33,7 +34,10 @@ from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
+from optimizers.objectives import directions
 from optimizers.pools import Pool, build_pool
+from optimizers.sharing import Sharing
+from optimizers.trials import Trial
 from programs.demos import make_demos
 from programs.hypers import set_hypers
 from programs.presets import make_program
@@ -74,7 +78,7 @@ def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
 def optimize(
     config: RunConfig,
     data: Data,
-    runs: Path,
+    run: RunDirectory,
     sandbox: Sandbox,
     progress: Progress,
     ledger: gate.Ledger | None,
@@ -84,7 +88,7 @@ def optimize(
     Args:
         config: The job.
         data: Its task sets, from ``load_data``.
-        runs: Where run directories are.
+        run: Its directory, from ``run_directory``, or that of a process of a shared study.
         sandbox: Where generated code runs.
         progress: What shows how it goes.
         ledger: Where the opening of the test set is noted. Without one a set of test tasks stays
@@ -95,25 +99,24 @@ def optimize(
     """
     started = time.perf_counter()
     check_space(config, sandbox)
-    run = run_directory(config, data, runs)
+    check_costs(config)
     with run.locked():
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
-        models = model_source(run.calls())
-        evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
-        pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
-        search = _search(config, data, pool, evaluator, (run, progress))
+        models, evaluator = models_and_evaluator(config, run, sandbox, progress)
         student = make_program("single", sandbox).with_models(models)
-        progress.begin(SEARCH)
-        winner = search.compile(student, valset=[to_example(t) for t in data.dev])
-        progress.end()
+        search, winner = search_jointly(config, data, student, evaluator, (run, sandbox, progress))
         artifact = make_artifact(config, data, winner, search)
+        front = front_of(search, config, data.dev) if config.costs else None
+        if front:
+            save_front(config, data, student, search, run.path)
         opening = _open(artifact, config, data, ledger)
         final = _Final.of(config, data, opened=opening is not None)
         tables = _run_final(final, winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        report = report.model_copy(update={"search": summarise_search(search)})
+        found = {"search": summarise_search(search), "front": front}
+        report = report.model_copy(update=found)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
@@ -131,6 +134,7 @@ def make_evaluator(
     rows: Rows,
     models: Models,
     on_row: Callable[[Row, bool], None] | None = None,
+    sharing: Sharing | None = None,
 ) -> Evaluator:
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     identity = weights(model) + environment.source_digest()
@@ -138,7 +142,36 @@ def make_evaluator(
     def score(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)
 
-    return Evaluator(lambda: models(model), identity, score, rows, on_row)
+    return Evaluator(lambda: models(model), identity, score, rows, on_row, sharing)
+
+
+def models_and_evaluator(
+    config: RunConfig, run: RunDirectory, sandbox: Sandbox, progress: Progress
+) -> tuple[Models, Evaluator]:
+    """Return the models of a job and what runs its programs; answers and rows are kept."""
+    models = model_source(run.calls(), run.call_leases)
+    sharing = run.sharing(lambda: concurrency_of(models(config.model)))
+    rows = run.rows()
+    return models, make_evaluator(config.model, sandbox, rows, models, progress.row, sharing)
+
+
+def search_jointly(
+    config: RunConfig,
+    data: Data,
+    student: SpecToCode,
+    evaluator: Evaluator,
+    within: tuple[RunDirectory, Sandbox, Progress],
+) -> tuple[JointSearch, SpecToCode]:
+    """Build the pool of a job and run its search; return the search and its winner."""
+    run, sandbox, progress = within
+    pool = Pool.model_validate_json(
+        run.agree("pool.json", lambda: _build_pool(config, data, evaluator, sandbox, progress))
+    )
+    search = _search(config, data, pool, evaluator, (run, progress))
+    progress.begin(SEARCH)
+    winner = search.compile(student, valset=[to_example(t) for t in data.dev])
+    progress.end()
+    return search, winner
 
 
 def _build_pool(
@@ -146,9 +179,8 @@ def _build_pool(
     data: Data,
     evaluator: Evaluator,
     sandbox: Sandbox,
-    into: tuple[RunDirectory, Progress],
-) -> Pool:
-    run, progress = into
+    progress: Progress,
+) -> str:
     teacher = make_program("single", sandbox)
     progress.begin(POOL, config.pool_tasks)
     rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
@@ -161,13 +193,12 @@ def _build_pool(
         seed=config.seed,
         kinds=config.demo_sets,
     )
-    run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
     passed = sum(r.score.passed for r in rows)
     progress.say(
         f"demo pool: {passed} of {len(rows)} train tasks passed zero-shot; "
         f"demo sets: {', '.join(pool.names)}"
     )
-    return pool
+    return pool.model_dump_json(indent=2) + "\n"
 
 
 def _search(
@@ -179,13 +210,12 @@ def _search(
 ) -> JointSearch:
     run, progress = into
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = JournalFileBackend(str(run.path / "study.journal"))
-    study = optuna.create_study(
-        study_name="joint",
-        storage=optuna.storages.JournalStorage(backend),
-        direction="maximize",
-        load_if_exists=True,
-    )
+    study = run.study(directions(config.costs))
+
+    def tell(trial: Trial) -> None:
+        run.tell(trial)
+        progress.trial(trial)
+
     space = search_space(config, pool)
     return JointSearch(
         SearchConfig(
@@ -197,12 +227,14 @@ def _search(
             tasks={task.id: task for task in data.dev},
             drop_alpha=config.drop_alpha,
             reevaluate=config.reevaluate,
+            costs=config.costs,
+            wish=config.wish,
         ),
         pool,
         evaluator,
         study,
         set_hypers,
-        progress.trial,
+        tell,
     )
 
 

@@ -8,7 +8,7 @@ and the trials are those of a search in a single process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -29,9 +29,11 @@ from lift_sys.inference.leases import once
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import Versioned
 from optimizers.evaluate import Row
+from optimizers.objectives import Direction
+from optimizers.sharing import Sharing
 from optimizers.trials import Trial
 
-CONFIG, BASIS = "config.json", "basis.json"
+CONFIG, BASIS, SLOTS = "config.json", "basis.json", "slots"
 SHARED_SLOTS = 8
 """Tasks that all processes of a study together run at the same time, where a job does not say."""
 
@@ -89,29 +91,36 @@ class SharedRun(RunDirectory):
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         super().__init__(path)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._database = database
         self._study = study
         self._lease_seconds = lease_seconds
         self._files = SqlFiles(database, study)
         self._opened: list[SqlLeases] = []
-        self._leases = self.leases()
+        self._leases = self.call_leases = self.leases()
         self._storage: optuna.storages.RDBStorage | None = None
         self._told = 0
 
     def __str__(self) -> str:
         return f"the study {self._study!r} in {self._database}"
 
-    def begin(self, config: RunConfig, basis: Basis) -> None:
+    def begin(self, config: RunConfig, basis: Basis, slots: int = SHARED_SLOTS) -> None:
         """Begin the study, or go on with it.
+
+        Args:
+            config: The job.
+            basis: What is here.
+            slots: Tasks that all processes together run at the same time, at least 1. The order
+                of trials depends on it, so that of the beginning stays.
 
         Raises:
             ConfigError: It is of another job, or of other code or data.
+            StoreError: The database does not answer, or a newer release began the study.
         """
-        settled = RunConfig.model_validate_json(
-            self._files.settle(CONFIG, config.model_dump_json(indent=2))
-        )
-        if settled != config:
-            mine, other = (c.model_dump() for c in (config, settled))
+        self._files.settle(CONFIG, config.model_dump_json(indent=2))
+        self._files.settle(SLOTS, str(slots))
+        if self.config != config:
+            mine, other = (c.model_dump() for c in (config, self.config))
             fields = ", ".join(name for name in mine if mine[name] != other[name])
             msg = f"{self} is of another job (it differs in {fields}); give it another name"
             raise ConfigError(msg)
@@ -154,19 +163,38 @@ class SharedRun(RunDirectory):
         self._opened.append(SqlLeases(self._database, most=most, seconds=self._lease_seconds))
         return self._opened[-1]
 
+    def sharing(self, most: Callable[[], int]) -> Sharing:
+        """Return how tasks are shared with the other processes.
+
+        Args:
+            most: Tells how many this one executes at the same time.
+        """
+        slots = self._files.read(SLOTS) or str(SHARED_SLOTS)
+        return Sharing(self.leases(most()), int(slots))
+
     def agree(self, name: str, make: Callable[[], str]) -> str:
-        """Return a text that one process made for all."""
-        return once(
+        """Return a text that one process made for all, and keep it as a file here.
+
+        Raises:
+            StoreError: The database does not answer, or the disk refused.
+        """
+        text = once(
             self._leases,
             f"file/{self._study}/{name}",
             lambda: self._files.read(name),
             lambda: self._files.settle(name, make()),
         )
+        self.write(name, text)
+        return text
 
-    def study(self) -> optuna.Study:
-        """Return this process's own copy of the study, with the trials that are finished."""
-        self._stored = self._open_study()
-        self._replica = optuna.create_study(study_name=self._study, direction="maximize")
+    def study(self, directions: Sequence[Direction]) -> optuna.Study:
+        """Return this process's own copy of the study, with the trials that are finished.
+
+        Raises:
+            StoreError: The database does not answer.
+        """
+        self._stored = self._open_study(directions)
+        self._replica = optuna.create_study(study_name=self._study, directions=directions)
         with self._storing():
             finished = self._finished()
             for name, value in self._stored.user_attrs.items():
@@ -212,7 +240,7 @@ class SharedRun(RunDirectory):
         states = (TrialState.COMPLETE, TrialState.PRUNED)
         return self._stored.get_trials(deepcopy=False, states=states)
 
-    def _open_study(self) -> optuna.Study:
+    def _open_study(self, directions: Sequence[Direction]) -> optuna.Study:
         while True:  # tables that two processes make at the same moment are an error to both
             with self._leases.hold("tables") as held, self._storing():
                 if held:
@@ -222,7 +250,7 @@ class SharedRun(RunDirectory):
                     return optuna.create_study(
                         study_name=self._study,
                         storage=self._storage,
-                        direction="maximize",
+                        directions=directions,
                         load_if_exists=True,
                     )
 

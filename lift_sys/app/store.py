@@ -11,6 +11,7 @@ Owns the files of a run:
     invocations.jsonl  one line for each time the job was run to its end
     report.json/.md    the final table; of measurements, the last one's
     best.json          the artifact
+    front/trial-N.json one artifact for each program of the Pareto front, where costs are kept low
 
 A line that a crash cut off is dropped when the file is opened again. Whole files are written
 beside their place and moved into it.
@@ -22,18 +23,24 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TextIO, TypeVar
+from typing import Generic, Protocol, TextIO, TypeVar
 
+import optuna
+from optuna.storages.journal import JournalFileBackend
 from pydantic import ValidationError
 
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
+from lift_sys.inference.leases import Alone, Leases
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import canonical_json
 from optimizers.evaluate import Row
+from optimizers.objectives import Direction
+from optimizers.sharing import Sharing
+from optimizers.trials import Trial
 
 
 class RunDirectory:
@@ -42,12 +49,17 @@ class RunDirectory:
     Args:
         path: The directory; made if it is missing.
 
+    Attributes:
+        path: As given.
+        call_leases: Of all processes that generate answers in this run.
+
     Raises:
         StoreError: It cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.call_leases: Leases = Alone()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -86,6 +98,39 @@ class RunDirectory:
         line = canonical_json({"seconds": seconds, "engine_seconds": engine_seconds})
         append_line(self.path / "invocations.jsonl", line)
 
+    def study(self, directions: Sequence[Direction]) -> optuna.Study:
+        """Open the trials.
+
+        Args:
+            directions: Optuna's, of each objective.
+        """
+        backend = JournalFileBackend(str(self.path / "study.journal"))
+        return optuna.create_study(
+            study_name="joint",
+            storage=optuna.storages.JournalStorage(backend),
+            directions=directions,
+            load_if_exists=True,
+        )
+
+    def tell(self, trial: Trial) -> None:
+        """Take note of a finished trial: it is in the study already."""
+
+    def agree(self, name: str, make: Callable[[], str]) -> str:
+        """Return a text on which all processes of the run agree, and keep it as a file.
+
+        There is only this process, so it is what this one makes.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        text = make()
+        self.write(name, text)
+        return text
+
+    def sharing(self, most: Callable[[], int]) -> Sharing | None:  # noqa: ARG002 (nothing to hold)
+        """Return how tasks are shared with other processes: there are none."""
+        return None
+
     def rows(self) -> Kept[Row]:
         """Open the rows."""
         return KeyedLines(self.path / "rows.jsonl", Row)
@@ -96,6 +141,22 @@ class RunDirectory:
 
 
 Entry = TypeVar("Entry", Row, StoredCall)
+
+
+class Kept(Protocol[Entry]):
+    """Entries by key. ``put`` returns only when the entry would survive a crash."""
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry with this key, if there is one."""
+        ...
+
+    def put(self, entry: Entry) -> None:
+        """Keep an entry."""
+        ...
+
+    def __iter__(self) -> Iterator[Entry]: ...
+
+    def __len__(self) -> int: ...
 
 
 class KeyedLines(Generic[Entry]):

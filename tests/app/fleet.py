@@ -24,8 +24,9 @@ from lift_sys.app.sql_store import SqlEntries
 from lift_sys.inference.leases import Leases
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
-from optimizers.evaluate import Evaluator, Row, Sharing
+from optimizers.evaluate import Evaluator, Row
 from optimizers.joint import JointSearch
+from optimizers.sharing import Sharing
 from programs.hypers import set_hypers
 from tests.optimizers.searching import CONFIG, EXAMPLES, POOL, Fake, Job, in_memory
 
@@ -75,7 +76,9 @@ class Worker:
             evaluator = Evaluator(
                 lambda: no_model, "m", self.score, rows, sharing=Sharing(leases, slots=8)
             )
-            search = JointSearch(CONFIG, POOL, evaluator, run.study(), set_hypers, run.tell)
+            search = JointSearch(
+                CONFIG, POOL, evaluator, run.study(["maximize"]), set_hypers, run.tell
+            )
             self.wait_for(processes)
             search.compile(Fake(0), valset=EXAMPLES)
 

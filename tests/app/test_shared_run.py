@@ -13,8 +13,9 @@ from lift_sys.app.database import Database
 from lift_sys.app.shared_run import Basis, SharedRun
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError, StoreError
-from optimizers.evaluate import Evaluator, Sharing
+from optimizers.evaluate import Evaluator
 from optimizers.joint import JointSearch
+from optimizers.sharing import Sharing
 from programs.hypers import set_hypers
 from tests.optimizers.searching import CONFIG, EXAMPLES, POOL, Fake, Job, in_memory
 from tests.postgres import PostgresServer
@@ -45,7 +46,7 @@ def search_in(run: SharedRun, score: Any = None, slots: int = 4) -> JointSearch:
     evaluator = Evaluator(
         lambda: no_model, "m", score or Job(0, in_memory).score, run.rows(), sharing=sharing
     )
-    search = JointSearch(CONFIG, POOL, evaluator, run.study(), set_hypers, run.tell)
+    search = JointSearch(CONFIG, POOL, evaluator, run.study(["maximize"]), set_hypers, run.tell)
     search.compile(Fake(0), valset=EXAMPLES)
     return search
 
@@ -110,14 +111,16 @@ def test_what_all_need_is_made_by_one(join: Join) -> None:
 
 
 def test_many_run_one_search_and_tell_each_trial_once(join: Join, storage: str) -> None:
-    alone = search_in(join("alone"))
     runs = [join() for _ in range(4)]
     job = Job(0, in_memory)
     with ThreadPoolExecutor(4) as pool:
         searches = list(pool.map(lambda run: search_in(run, job.score), runs))
+    executed = job.executed
+    alone = search_in(join("alone"), job.score)
 
     assert [search.trials for search in searches] == [alone.trials] * 4
-    assert job.executed == len(runs[0].rows())  # no task by two of them
+    assert executed == len(runs[0].rows())  # no task by two of them
+    assert job.executed == executed  # another study finds what this one has paid for
     finished = told(storage)
     assert [t.number for t in finished] == list(range(CONFIG.trials))
     assert all(t.state.is_finished() for t in finished)
@@ -137,7 +140,7 @@ def test_the_space_of_a_study_is_checked(join: Join) -> None:
     run = join()
     no_model: Any = None
     evaluator = Evaluator(lambda: no_model, "other weights", Job(0, in_memory).score, run.rows())
-    search = JointSearch(CONFIG, POOL, evaluator, run.study(), set_hypers, run.tell)
+    search = JointSearch(CONFIG, POOL, evaluator, run.study(["maximize"]), set_hypers, run.tell)
 
     with pytest.raises(ConfigError, match="was made with other code"):
         search.compile(Fake(0), valset=EXAMPLES)
