@@ -148,7 +148,7 @@ def make_evaluator(
 def models_and_evaluator(
     config: RunConfig, run: RunDirectory, sandbox: Sandbox, progress: Progress
 ) -> tuple[Models, Evaluator]:
-    """Return the models of a job and what runs its programs; answers and rows are kept."""
+    """Return the models of a job and what runs its programs."""
     models = model_source(run.calls(), run.call_leases)
     sharing = run.sharing(lambda: concurrency_of(models(config.model)))
     rows = run.rows()
@@ -164,9 +164,8 @@ def search_jointly(
 ) -> tuple[JointSearch, SpecToCode]:
     """Build the pool of a job and run its search; return the search and its winner."""
     run, sandbox, progress = within
-    pool = Pool.model_validate_json(
-        run.agree("pool.json", lambda: _build_pool(config, data, evaluator, sandbox, progress))
-    )
+    text = run.agree("pool.json", lambda: _pool(config, data, evaluator, sandbox, progress))
+    pool = Pool.model_validate_json(text)
     search = _search(config, data, pool, evaluator, (run, progress))
     progress.begin(SEARCH)
     winner = search.compile(student, valset=[to_example(t) for t in data.dev])
@@ -174,7 +173,7 @@ def search_jointly(
     return search, winner
 
 
-def _build_pool(
+def _pool(
     config: RunConfig,
     data: Data,
     evaluator: Evaluator,
