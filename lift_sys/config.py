@@ -6,11 +6,11 @@ model call, stored in the run directory, and its hash names that directory.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lift_sys.record import Versioned, digest
+from lift_sys.record import Record, Versioned, digest
 
 Choice = str | int | float | bool
 SetKind = Literal["spread", "short", "bank"]
@@ -27,6 +27,22 @@ DEFAULT_FIRST_POINTS: tuple[dict[str, Choice], ...] = (
     {"demos": "none", "code_sees": "ir", "reason": False, "temperature": 0.0, "n": 1},
     {"demos": "none", "code_sees": "spec", "reason": False, "temperature": 0.0, "n": 1},
 )
+
+
+class Budget(Record):
+    """Most that a job may spend in all, however often it is started; ``None`` is no limit.
+
+    It covers everything that a job asks of models. Answers that are stored cost nothing again.
+
+    Attributes:
+        tokens: Tokens of prompts, those from the prefix cache included, and generated ones.
+        usd: US dollars at the catalogue's prices; nothing for embedded models.
+        seconds: Running time, in seconds, up to the last answer of each start.
+    """
+
+    tokens: int | None = Field(default=None, ge=1)
+    usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class RunConfig(Versioned):
@@ -50,6 +66,8 @@ class RunConfig(Versioned):
             tasks as the best one, e.g. 0.05; 0 gives up only what exactly cannot win.
         reevaluate: How many of the best trials run again with fresh samples before the winner is
             named; their tokens come on top of ``search_tokens``.
+        budget: Most that the whole job may spend. It does not name the run directory, so the same
+            job goes on with a larger one.
         space: Choices per hyper path; the demo set is searched as well, as ``demos``.
         first_points: Points tried before the sampler proposes any. What they leave out, or name
             outside the space, takes its first choice.
@@ -71,6 +89,7 @@ class RunConfig(Versioned):
     search_tokens: int = Field(default=9_000, ge=1)
     drop_alpha: float = Field(default=0.0, ge=0, lt=1)
     reevaluate: int = Field(default=0, ge=0)
+    budget: Budget = Budget()
     space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
     first_points: tuple[dict[str, Choice], ...] = DEFAULT_FIRST_POINTS
 
@@ -82,6 +101,13 @@ class RunConfig(Versioned):
             raise ValueError(msg)
         return self
 
+    def asked(self) -> dict[str, Any]:
+        """Return what is asked, as JSON: all but how much it may cost.
+
+        A job that a budget ended is the same job when it goes on with a larger one.
+        """
+        return self.model_dump(mode="json", exclude={"budget"})
+
     def content_hash(self, data_hashes: dict[str, str]) -> str:
         """Return the hash of this job on these data files (SHA-256 by name)."""
-        return digest([self.model_dump(mode="json"), data_hashes])
+        return digest([self.asked(), data_hashes])

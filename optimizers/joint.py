@@ -19,6 +19,7 @@ import optuna
 from dspy.teleprompt.teleprompt import Teleprompter
 from optuna.trial import FrozenTrial, TrialState
 
+from lift_sys.errors import BudgetSpent
 from lift_sys.record import canonical_json
 from lift_sys.tasks import Task
 from optimizers.evaluate import Evaluator, Row
@@ -78,6 +79,7 @@ class JointSearch(Teleprompter):
         pool: As given.
         trials: Finished ones, in order.
         reevaluations: Of the best ones, best first as the search had them; empty until it ended.
+        cut: How the job's budget ended the search; ``None`` where it did not.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class JointSearch(Teleprompter):
         self._on_trial = on_trial
         self.trials: list[Trial] = []
         self.reevaluations: tuple[Reevaluation, ...] = ()
+        self.cut: BudgetSpent | None = None
         self._incumbent: tuple[bool, ...] = ()
         self._tokens_of: dict[str, int] = {}
 
@@ -119,18 +122,29 @@ class JointSearch(Teleprompter):
                 trials run it.
 
         Raises:
+            BudgetSpent: The job's budget is spent before any trial is complete.
             InfrastructureError: The backend or the sandbox failed. The search can be resumed.
         """
         tasks = [self._config.tasks[example.task_id] for example in valset]
-        self.trials, self.reevaluations = [], ()
+        self._begin()
+        while self._goes_on:
+            self._run_trial(student, tasks)
+        if self.cut and not self._ranked():
+            raise self.cut
+        self._reevaluate(student, tasks)
+        return self.at(student, self.best.point)
+
+    def _begin(self) -> None:
+        self.trials, self.reevaluations, self.cut = [], (), None
         self._incumbent = ()
         self._tokens_of = {}
         for stale in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._study.tell(stale.number, state=TrialState.FAIL)
-        while len(self.trials) < self._config.trials and self.tokens_spent < self._config.tokens:
-            self._run_trial(student, tasks)
-        self._reevaluate(student, tasks)
-        return self.at(student, self.best.point)
+
+    @property
+    def _goes_on(self) -> bool:
+        enough = len(self.trials) >= self._config.trials
+        return not (enough or self.tokens_spent >= self._config.tokens or self.cut)
 
     @property
     def best(self) -> Trial:
@@ -163,11 +177,16 @@ class JointSearch(Teleprompter):
         else:
             optuna_trial, point = self._ask(number)
         trial = self._measure(self.at(student, point), tasks, number, point)
-        if optuna_trial is not None:
+        if optuna_trial is not None and self.cut:
+            # As after an interruption: with a larger budget this trial is asked and run again.
+            self._study.tell(optuna_trial, state=TrialState.FAIL)
+        elif optuna_trial is not None:
             for step, value in enumerate((trial.passed / len(tasks), trial.value)):
                 optuna_trial.report(value, step)
             state = TrialState.COMPLETE if trial.complete else TrialState.PRUNED
             self._study.tell(optuna_trial, trial.value if trial.complete else None, state=state)
+        if not trial.tried:
+            return
         self.trials.append(trial)
         if self._on_trial:
             self._on_trial(trial)
@@ -193,12 +212,15 @@ class JointSearch(Teleprompter):
         best = max((t.value for t in self.trials if t.complete), default=None)
         rows: list[Row] = []
         dropped: Dropped | None = None
-        for row in self._evaluator.run(program, tasks, f"trial {number}"):
-            rows.append(row)
-            self._count(row)
-            dropped = None if best is None else self._reason_to_drop(rows, len(tasks), best)
-            if dropped:
-                break
+        try:
+            for row in self._evaluator.run(program, tasks, f"trial {number}"):
+                rows.append(row)
+                self._count(row)
+                dropped = None if best is None else self._reason_to_drop(rows, len(tasks), best)
+                if dropped:
+                    break
+        except BudgetSpent as spent:
+            self.cut, dropped = spent, "budget"
         complete = len(rows) == len(tasks)
         trial = Trial(
             number=number,
@@ -237,7 +259,11 @@ class JointSearch(Teleprompter):
         done = []
         for trial in list(distinct.values())[: self._config.reevaluate]:
             program, label = self.at(student, trial.point), f"trial {trial.number} again"
-            rows = list(self._evaluator.run(program, tasks, label, FRESH))
+            try:
+                rows = list(self._evaluator.run(program, tasks, label, FRESH))
+            except BudgetSpent as spent:
+                self.cut = spent
+                break
             answers = [answer for row in rows for answer in self._count(row)]
             done.append(
                 Reevaluation(

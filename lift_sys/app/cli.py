@@ -50,6 +50,10 @@ def optimize(
     ] = None,
     dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
     test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE: most tokens, usd or seconds of the whole job; repeatable."),
+    ] = None,
     runs: Runs = Path("runs"),
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
@@ -70,6 +74,7 @@ def optimize(
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
         "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
+        "budget": jobs.read_budget(budget or ()),
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     data = load_data(job)
@@ -144,7 +149,7 @@ def doctor(unsafe: Unsafe = False) -> None:
 
 
 def main() -> None:
-    """Run ``lift`` and exit: 0 done, 1 no answer or a difference, 2 bad input, 130 interrupted."""
+    """Run ``lift`` and exit: 0 done, 1 no answer, 2 bad input, 3 budget spent, 130 interrupted."""
     try:
         app()
     except LiftError as error:

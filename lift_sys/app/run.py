@@ -19,10 +19,11 @@ from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, summarise_search, with_test
 from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
-from lift_sys.app.models import model_source, weights
+from lift_sys.app.models import model_source, models_of_job, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
 from lift_sys.app.space import check_space, search_space
+from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
@@ -91,29 +92,37 @@ def optimize(
             closed and the final table is of the dev tasks.
 
     Raises:
+        BudgetSpent: Before there was a winner, or in the final table; then the winner is saved.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
     check_space(config, sandbox)
+    check_budget(config.budget, models_of_job(config), data.dev)
     run = run_directory(config, data, runs)
     with run.locked():
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
-        models = model_source(run.calls())
-        evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
+        spending = Spending(config.budget, run, _new_tasks(config, data, opened=bool(ledger)))
+        models = model_source(run.calls(), spending.account)
+        watch = spending.watch(progress.row)
+        evaluator = make_evaluator(config.model, sandbox, rows, models, watch)
+        spending.account.enter(POOL)
         pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
         search = _search(config, data, pool, evaluator, (run, progress))
         student = make_program("single", sandbox).with_models(models)
         progress.begin(SEARCH)
-        winner = search.compile(student, valset=[to_example(t) for t in data.dev])
+        with spending.search(SEARCH, len(data.dev)):
+            winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
         artifact = make_artifact(config, data, winner, search)
         opening = _open(artifact, config, data, ledger)
         final = _Final.of(config, data, opened=opening is not None)
-        tables = _run_final(final, winner, evaluator, sandbox, progress)
+        with spending.final(FINAL, lambda: save_artifact(artifact, run.path / "best.json")):
+            tables = _run_final(final, winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        report = report.model_copy(update={"search": summarise_search(search)})
+        use = spending.use(ended_search=search.cut is not None)
+        report = report.model_copy(update={"search": summarise_search(search), "budget": use})
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
@@ -223,6 +232,12 @@ class _Final:
         name = config.dev_data
         label = f"{name} (the winner was chosen on it)"
         return cls(label, data.hashes[name], data.dev, is_test=False)
+
+
+def _new_tasks(config: RunConfig, data: Data, *, opened: bool) -> int:
+    """Return how many tasks the final table runs; the winner has been run on dev tasks before."""
+    final = _Final.of(config, data, opened=opened)
+    return (3 if final.is_test else 2) * len(final.tasks)
 
 
 def _open(

