@@ -100,7 +100,7 @@ class Account:
         self._started = clock() - sum(s.seconds for s in ledger.by_phase().values())
         self._phase = ""
         self._aside: Callable[[], Spend] = nothing
-        self._in_flight = Spend()
+        self._in_flight: dict[str, Charge] = {}
         self._changed = threading.Condition()
 
     def enter(self, phase: str, aside: Callable[[], Spend] = nothing) -> None:
@@ -114,8 +114,11 @@ class Account:
 
     @property
     def spent(self) -> Spend:
-        """What the job has spent; running time is up to now."""
+        """What the job has spent without the calls in flight; running time is up to now."""
         total = sum(self._ledger.by_phase().values(), Spend())
+        for charge in self._in_flight.values():
+            if charge.charged:
+                total = total - charge.most
         return total.model_copy(update={"seconds": self._running})
 
     @property
@@ -132,34 +135,43 @@ class Account:
             RefusedError: The budget is spent.
             StoreError: The ledger could not be written.
         """
-        self._reserve(charge)
+        key = self._reserve(charge)
         try:
-            key = self._key(charge)
+            yield lambda record: self._settle(charge, key, record)
+        except ProviderError:
             if charge.charged:
-                self._note(charge, key, None)
-            try:
-                yield lambda record: self._note(charge, key, record)
-            except ProviderError:
-                if charge.charged:
-                    failed = CallRecord(
-                        model=charge.model, prompt_tokens=0, completion_tokens=0, seconds=0.0
-                    )
-                    self._note(charge, key, failed)
-                raise
+                free = CallRecord(
+                    model=charge.model, prompt_tokens=0, completion_tokens=0, seconds=0.0
+                )
+                self._settle(charge, key, free)
+            raise
         finally:
-            with self._changed:
-                self._in_flight = self._in_flight - charge.most
-                self._changed.notify_all()
+            self._release(key)
 
-    def _reserve(self, charge: Charge) -> None:
+    def _reserve(self, charge: Charge) -> str:
+        """Wait until the call may be made, and return the key of its entry."""
         with self._changed:
             while True:
                 taken = self.spent + self._aside()
                 self._refuse_if_spent(taken)
-                if not self._reached(taken + self._in_flight):
+                if not self._reached(sum((c.most for c in self._in_flight.values()), taken)):
                     break
                 self._changed.wait()
-            self._in_flight = self._in_flight + charge.most
+            key = self._key(charge)
+            if charge.charged:
+                self._note(charge, key, None)
+            self._in_flight[key] = charge
+            return key
+
+    def _settle(self, charge: Charge, key: str, record: CallRecord) -> None:
+        with self._changed:
+            self._note(charge, key, record)
+            self._release(key)
+
+    def _release(self, key: str) -> None:
+        with self._changed:
+            self._in_flight.pop(key, None)
+            self._changed.notify_all()
 
     def _reached(self, taken: Spend) -> str | None:
         """Return the name of a limit that is reached."""
