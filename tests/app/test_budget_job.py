@@ -11,7 +11,7 @@ import pytest
 from dspy.lm15 import Request
 from rich.console import Console
 
-from lift_sys.app import models
+from lift_sys.app import jobs, models
 from lift_sys.app.data import load_data
 from lift_sys.app.export import load_artifact
 from lift_sys.app.progress import Progress
@@ -256,3 +256,12 @@ def test_interrupted_at_any_call_the_ledger_ends_as_any_other(
 
 def paid_names(folder: Path) -> list[tuple[str, str, int, int]]:
     return sorted(paid(folder).values())
+
+
+def test_options_change_single_limits_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"budget": {"tokens": 5, "seconds": 60}}))
+    given = {"budget": jobs.read_budget(["tokens=20000", "usd = 0.5"])}
+
+    assert jobs.resolve(path, given).budget == Budget(tokens=20_000, usd=0.5, seconds=60)
+    assert jobs.resolve(None, {"budget": jobs.read_budget([])}).budget == Budget()
