@@ -54,6 +54,14 @@ def optimize(
         list[str] | None,
         typer.Option(help="KEY=VALUE: most tokens, usd or seconds of the whole job; repeatable."),
     ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="Also keep tokens, usd or seconds per task low; repeatable."),
+    ] = None,
+    wish: Annotated[
+        str | None,
+        typer.Option(help="Which program to end with, e.g. 'cheapest within 2 points'."),
+    ] = None,
     runs: Runs = Path("runs"),
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
@@ -67,14 +75,16 @@ def optimize(
 
     from lift_sys.app import environment, gate, jobs
     from lift_sys.app.data import load_data
+    from lift_sys.app.final import FINAL
     from lift_sys.app.models import models_of_job
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import FINAL, POOL, SEARCH, optimize
+    from lift_sys.app.run import POOL, SEARCH, optimize
 
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
         "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
         "budget": jobs.read_budget(budget or ()),
+        "objectives": objective or None, "wish": wish,
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     data = load_data(job)

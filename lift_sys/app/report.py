@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from lift_sys.app.front import Front
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
@@ -130,6 +131,7 @@ class Report(Versioned):
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
             earlier releases.
         budget: What was spent of it; ``None`` where there was none.
+        front: Of a search that kept costs low; ``None`` where it looked at success alone.
     """
 
     current_version: ClassVar[int] = 1
@@ -143,6 +145,7 @@ class Report(Versioned):
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
     budget: BudgetUse | None = None
+    front: Front | None = None
 
     @property
     def share_outside_model(self) -> float:

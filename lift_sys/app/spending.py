@@ -111,6 +111,7 @@ class Spending:
     Args:
         budget: Its limits.
         run: Its directory.
+        rows: That were stored before the final table.
         final_tasks: Tasks of the final table, once for each program that is new to them.
 
     Attributes:
@@ -120,7 +121,9 @@ class Spending:
         StoreError: The ledger cannot be read.
     """
 
-    def __init__(self, budget: Budget, run: RunDirectory, final_tasks: int) -> None:
+    def __init__(
+        self, budget: Budget, run: RunDirectory, rows: Iterable[Row], final_tasks: int
+    ) -> None:
         self._budget = budget
         self._ledger = LedgerFile(run)
         self._final_tasks = final_tasks
@@ -128,17 +131,23 @@ class Spending:
         self._tokens = 0
         self._seconds = 0.0
         self.account = Account(budget, self._ledger)
+        for row in rows:
+            self._count(row)
 
     def watch(self, then: Callable[[Row, bool], None]) -> Callable[[Row, bool], None]:
-        """Return what takes note of each task's cost, executed or reused, and passes it on."""
+        """Return what takes note of each executed task's cost, and passes it on."""
 
         def note(row: Row, reused: bool) -> None:
-            self._seen += 1
-            self._tokens += row.usage.total_tokens
-            self._seconds += row.seconds
+            if not reused:
+                self._count(row)
             then(row, reused)
 
         return note
+
+    def _count(self, row: Row) -> None:
+        self._seen += 1
+        self._tokens += row.usage.total_tokens
+        self._seconds += row.seconds
 
     @contextmanager
     def search(self, phase: str, tasks: int) -> Iterator[None]:

@@ -66,9 +66,9 @@ class Charge:
         """Whether somebody charges for the call."""
         return self.price is None or not self.price.free
 
-    def usd(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Return what these tokens cost; nothing where the price is not known."""
-        return self.price.of(prompt_tokens, completion_tokens) if self.price else 0.0
+    def usd(self, prompt_tokens: int, completion_tokens: int, seconds: float = 0.0) -> float:
+        """Return what a call costs; nothing where the price is not known."""
+        return self.price.of(prompt_tokens, completion_tokens, seconds) if self.price else 0.0
 
     @property
     def most(self) -> Spend:
@@ -204,7 +204,7 @@ class Account:
 
     def _note(self, charge: Charge, key: str, record: CallRecord | None) -> None:
         """Write an entry: what was spent, or, where there is no record, the reservation."""
-        known = record or charge
+        known, seconds = record or charge, record.seconds if record else 0.0
         entry = LedgerEntry(
             key=key,
             state="spent" if record else "reserved",
@@ -214,8 +214,8 @@ class Account:
             prompt_tokens=known.prompt_tokens,
             cached_tokens=record.cached_tokens if record else 0,
             completion_tokens=known.completion_tokens,
-            usd=charge.usd(known.prompt_tokens, known.completion_tokens),
-            seconds=record.seconds if record else 0.0,
+            usd=charge.usd(known.prompt_tokens, known.completion_tokens, seconds),
+            seconds=seconds,
             running=self._running,
         )
         self._ledger.put(entry)

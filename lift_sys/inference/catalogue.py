@@ -12,6 +12,7 @@ from datetime import date
 from typing import Literal
 
 from lift_sys.errors import ModelError
+from lift_sys.inference.usage import CallRecord
 from lift_sys.record import Record
 
 Backend = Literal["llama_cpp", "vllm", "anthropic"]
@@ -61,13 +62,13 @@ class Price(Record):
 
     @property
     def free(self) -> bool:
-        """Whether nobody charges for it."""
-        return not (self.hour or self.million_input or self.million_output)
+        """Whether nothing is charged."""
+        return self == FREE
 
-    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Return the USD of a call, without hours; cached prompt tokens at the full price."""
+    def of(self, prompt_tokens: int, completion_tokens: int, seconds: float = 0.0) -> float:
+        """Return the USD of a call, with its share of the hour; cached tokens at the full price."""
         millions = prompt_tokens * self.million_input + completion_tokens * self.million_output
-        return millions / 1e6
+        return millions / 1e6 + self.hour * seconds / 3600
 
 
 FREE = Price()
@@ -214,3 +215,13 @@ def get_servable(model_id: str) -> ModelInfo:
         )
         raise ModelError(msg)
     return info
+
+
+def usd(call: CallRecord) -> float:
+    """Return what a call cost, in USD, with its share of the hour of a machine.
+
+    A stored answer costs what it did when it was generated; a model that is not in the catalogue
+    costs nothing.
+    """
+    price = next((m.price for m in _MODELS if m.id == call.model), None) or FREE
+    return price.of(call.prompt_tokens, call.completion_tokens, call.seconds)

@@ -16,9 +16,10 @@ from lift_sys.app.data import load_data
 from lift_sys.app.export import load_artifact
 from lift_sys.app.progress import Progress
 from lift_sys.app.run import Outcome, optimize
+from lift_sys.app.spending import Spending
 from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import BudgetSpent
-from lift_sys.inference.ledger import LedgerEntry
+from lift_sys.inference.ledger import LedgerEntry, Spend
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.sandbox import Sandbox
@@ -67,7 +68,7 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
 
 def job(budget: Budget | None = None) -> RunConfig:
     """Return a job whose task files are in the current folder."""
-    sets = {}
+    sets: dict[str, Any] = {}
     for split, count in (("train", 2), ("dev", 3), ("test", 2)):
         path = Path(f"{split}.jsonl")
         common = {
@@ -218,7 +219,7 @@ def test_a_budget_spent_in_the_final_table_keeps_the_winner(
     full = by_phase(whole[0])
     cap = full["demo pool"] + full["search"] + 1
     with monkeypatch.context() as nothing_kept:
-        nothing_kept.setattr("lift_sys.app.run._new_tasks", lambda *_, **__: 0)
+        nothing_kept.setattr(Spending, "_expected", lambda *_: Spend())
         with pytest.raises(BudgetSpent, match="spent in the final table phase"):
             run(tmp_path, sandbox, Budget(tokens=cap))
     (kept,) = tmp_path.glob("runs/*/best.json")

@@ -143,7 +143,7 @@ def test_an_answer_that_could_not_be_noted_is_not_kept() -> None:
         msg = "the disk is full"
         raise StoreError(msg)
 
-    memory.put = refuse  # type: ignore[method-assign]
+    memory.put = refuse  # type: ignore[method-assign, assignment]
     with pytest.raises(LMError, match="full"):
         job.ask(1)
     del memory.put

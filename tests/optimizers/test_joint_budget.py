@@ -28,7 +28,9 @@ class Budgeted(Job):
     budget: int = 10**9
 
     def score(self, task: Task, code: str | None, failure: str | None) -> Score:
-        if self.executed >= self.budget:
+        with self.lock:
+            spent = self.executed >= self.budget
+        if spent:
             msg = "the budget is spent"
             raise BudgetSpent(msg)
         return super().score(task, code, failure)
@@ -90,6 +92,21 @@ def test_with_a_larger_budget_it_goes_on_as_if_it_had_never_stopped(
     assert search.cut is None
     assert search.trials == whole[1]
     assert made.executed == whole[0].executed
+
+
+def test_several_slots_end_with_a_trial_of_the_uninterrupted_search() -> None:
+    free = replace(job(), slots=3)
+    whole, _ = free.run(SEARCH)
+    for budget in range(3 * len(TASKS), free.executed, 7):
+        made = replace(job(budget), slots=3)
+        search, _ = made.run(SEARCH)
+        kept = [t for t in search.trials if t.dropped != "budget"]
+        assert search.cut
+        assert kept == whole.trials[: len(kept)]
+        assert search.best.complete
+        made.budget = 10**9
+        again, _ = made.run(SEARCH)
+        assert again.trials == whole.trials
 
 
 def test_re_evaluations_that_were_made_count() -> None:
