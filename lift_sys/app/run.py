@@ -7,45 +7,45 @@ optimizer, engine, sandbox and run directory, which know nothing of each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
-
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
 from lift_sys.app.data import Data
-from lift_sys.app.export import Artifact, Opening, save_artifact
+from lift_sys.app.export import save_artifact
+from lift_sys.app.final import (
+    DIRECT,
+    FINAL,
+    WINNER,
+    ZERO_SHOT,
+    Final,
+    close_final,
+    open_final,
+    run_final,
+)
 from lift_sys.app.front import front_of
-from lift_sys.app.models import model_source, weights
+from lift_sys.app.models import model_source, models_of_job, weights
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report, summarise
-from lift_sys.app.space import check_costs, check_space, search_space
+from lift_sys.app.report import Report, build_report
+from lift_sys.app.searching import POOL, SEARCH, compile_winner, prepare_search
+from lift_sys.app.space import check_costs, check_space
+from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
+from lift_sys.inference.budget import Account
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
-from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
-from optimizers.joint import JointSearch, SearchConfig
-from optimizers.objectives import directions
-from optimizers.pools import Pool, build_pool
 from optimizers.sharing import Sharing
-from optimizers.trials import Trial
-from programs.demos import make_demos
-from programs.hypers import set_hypers
 from programs.presets import make_program
-from programs.spec_to_code import SpecToCode
 from programs.stages import Models
-
-DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
-POOL, SEARCH, FINAL = "demo pool", "search", "final table"
 
 
 @dataclass(frozen=True)
@@ -95,33 +95,44 @@ def optimize(
             closed and the final table is of the dev tasks.
 
     Raises:
+        BudgetSpent: Before there was a winner, or in the final table; then the winner is saved.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
-    check_space(config, sandbox)
-    check_costs(config)
+    _check(config, data, sandbox)
     with run.locked():
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
-        models, evaluator = models_and_evaluator(config, run, sandbox, progress)
+        spending = _spending(config, data, (run, rows), opened=ledger is not None)
+        watch = spending.watch(progress.row)
+        account = spending.account
+        models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
         student = make_program("single", sandbox).with_models(models)
-        search, winner = search_jointly(config, data, student, evaluator, (run, sandbox, progress))
+        account.enter(POOL)
+        search = prepare_search(config, data, evaluator, sandbox, (run, progress))
+        with spending.search(SEARCH, len(data.dev)):
+            winner = compile_winner(search, student, data, progress)
         artifact = make_artifact(config, data, winner, search)
         front = front_of(search, config, data.dev) if config.costs else None
         if front:
             save_front(config, data, student, search, run.path)
-        opening = _open(artifact, config, data, ledger)
-        final = _Final.of(config, data, opened=opening is not None)
-        tables = _run_final(final, winner, evaluator, sandbox, progress)
+        opening = open_final(artifact, config, data, ledger)
+        final = Final.of(config, data, opened=opening is not None)
+        with spending.final(FINAL, lambda: save_artifact(artifact, run.path / "best.json")):
+            tables = run_final(final, winner, evaluator, sandbox, progress)
+        found = {
+            "search": summarise_search(search),
+            "front": front,
+            "budget": spending.use(ended_search=search.cut is not None),
+        }
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        found = {"search": summarise_search(search), "front": front}
         report = report.model_copy(update=found)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
         if final.is_test:
-            artifact = with_test(artifact, report, _closed(opening, report, ledger))
+            artifact = with_test(artifact, report, close_final(opening, report, ledger))
         saved = save_artifact(artifact, run.path / "best.json")
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
@@ -146,153 +157,41 @@ def make_evaluator(
 
 
 def models_and_evaluator(
-    config: RunConfig, run: RunDirectory, sandbox: Sandbox, progress: Progress
+    config: RunConfig,
+    run: RunDirectory,
+    rows: Rows,
+    sandbox: Sandbox,
+    on_row: Callable[[Row, bool], None],
+    account: Account | None = None,
 ) -> tuple[Models, Evaluator]:
-    """Return the models of a job and what runs its programs."""
-    models = model_source(run.calls(), run.call_leases)
+    """Return the models of a job and what runs its programs, as its run keeps and shares them.
+
+    Args:
+        config: The job.
+        run: Keeps answers.
+        rows: Of the run.
+        sandbox: Where generated code runs.
+        on_row: Called with each row and whether it was reused.
+        account: What answers are paid from; by default nothing.
+    """
+    models = model_source(run.calls(), account, run.call_leases)
     sharing = run.sharing(lambda: concurrency_of(models(config.model)))
-    rows = run.rows()
-    return models, make_evaluator(config.model, sandbox, rows, models, progress.row, sharing)
+    return models, make_evaluator(config.model, sandbox, rows, models, on_row, sharing)
 
 
-def search_jointly(
-    config: RunConfig,
-    data: Data,
-    student: SpecToCode,
-    evaluator: Evaluator,
-    within: tuple[RunDirectory, Sandbox, Progress],
-) -> tuple[JointSearch, SpecToCode]:
-    """Build the pool of a job and run its search; return the search and its winner."""
-    run, sandbox, progress = within
-    text = run.agree("pool.json", lambda: _pool(config, data, evaluator, sandbox, progress))
-    pool = Pool.model_validate_json(text)
-    search = _search(config, data, pool, evaluator, (run, progress))
-    progress.begin(SEARCH)
-    winner = search.compile(student, valset=[to_example(t) for t in data.dev])
-    progress.end()
-    return search, winner
+def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+    check_space(config, sandbox)
+    check_costs(config)
+    check_budget(config.budget, models_of_job(config), data.dev)
 
 
-def _pool(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    progress: Progress,
-) -> str:
-    teacher = make_program("single", sandbox)
-    progress.begin(POOL, config.pool_tasks)
-    rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
-    progress.end()
-    pool = build_pool(
-        data.train,
-        rows,
-        make_demos,
-        size=config.demos,
-        seed=config.seed,
-        kinds=config.demo_sets,
-    )
-    passed = sum(r.score.passed for r in rows)
-    progress.say(
-        f"demo pool: {passed} of {len(rows)} train tasks passed zero-shot; "
-        f"demo sets: {', '.join(pool.names)}"
-    )
-    return pool.model_dump_json(indent=2) + "\n"
-
-
-def _search(
-    config: RunConfig,
-    data: Data,
-    pool: Pool,
-    evaluator: Evaluator,
-    into: tuple[RunDirectory, Progress],
-) -> JointSearch:
-    run, progress = into
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = run.study(directions(config.costs))
-
-    def tell(trial: Trial) -> None:
-        run.tell(trial)
-        progress.trial(trial)
-
-    space = search_space(config, pool)
-    return JointSearch(
-        SearchConfig(
-            space=space,
-            first_points=tuple(space.complete(point) for point in config.first_points),
-            trials=config.trials,
-            tokens=config.search_tokens,
-            seed=config.seed,
-            tasks={task.id: task for task in data.dev},
-            drop_alpha=config.drop_alpha,
-            reevaluate=config.reevaluate,
-            costs=config.costs,
-            wish=config.wish,
-        ),
-        pool,
-        evaluator,
-        study,
-        set_hypers,
-        tell,
-    )
-
-
-@dataclass(frozen=True)
-class _Final:
-    """The tasks of the final table and what they are called."""
-
-    label: str
-    data_sha256: str
-    tasks: Sequence[Task]
-    is_test: bool
-
-    @classmethod
-    def of(cls, config: RunConfig, data: Data, *, opened: bool) -> _Final:
-        if opened or not gate.holds_test_tasks(data.test):
-            name = config.test_data
-            return cls(name, data.hashes[name], data.test, is_test=True)
-        name = config.dev_data
-        label = f"{name} (the winner was chosen on it)"
-        return cls(label, data.hashes[name], data.dev, is_test=False)
-
-
-def _open(
-    artifact: Artifact, config: RunConfig, data: Data, ledger: gate.Ledger | None
-) -> Opening | None:
-    """Open the test set for a job's winner; the same job again finds it open."""
-    if ledger is None or not gate.holds_test_tasks(data.test):
-        return None
-    sha256 = data.hashes[config.test_data]
-    past = gate.known_result(artifact, sha256, ledger)
-    return past or gate.open_once(artifact, config.test_data, sha256, ledger)
-
-
-def _closed(opening: Opening | None, report: Report, ledger: gate.Ledger | None) -> Opening | None:
-    if opening is None or ledger is None or opening.passed is not None:
-        return opening
-    rate = report.results[-1].rate
-    return gate.close(opening, rate.passed, rate.total, ledger)
-
-
-def _run_final(
-    final: _Final,
-    winner: SpecToCode,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    progress: Progress,
-) -> dict[str, Sequence[Row]]:
-    programs = {
-        DIRECT: make_program("direct", sandbox),
-        ZERO_SHOT: make_program("single", sandbox),
-        WINNER: winner,
-    }
-    progress.begin(FINAL, len(programs) * len(final.tasks))
-    tables: dict[str, Sequence[Row]] = {}
-    for name, program in programs.items():
-        tables[name] = list(evaluator.run(program, final.tasks, name))
-        progress.say(f"  {name}: {summarise(name, tables[name]).rate}")
-    progress.end()
-    return tables
+def _spending(
+    config: RunConfig, data: Data, kept: tuple[RunDirectory, Iterable[Row]], *, opened: bool
+) -> Spending:
+    """Return what the job spends; on dev tasks the winner of its final table has been run."""
+    final, (run, rows) = Final.of(config, data, opened=opened), kept
+    before = [row for row in rows if row.label not in {DIRECT, ZERO_SHOT, WINNER}]
+    return Spending(config.budget, run, before, (3 if final.is_test else 2) * len(final.tasks))
 
 
 def _record_inputs(run: RunDirectory, config: RunConfig) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from lift_sys.app.data import Data, load_data
 from lift_sys.app.database import Database
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import models_and_evaluator, run_directory, search_jointly
+from lift_sys.app.run import models_and_evaluator, run_directory
+from lift_sys.app.searching import compile_winner, prepare_search
 from lift_sys.app.shared_run import SHARED_SLOTS, SharedRun, basis_of
 from lift_sys.app.store import RunDirectory
-from lift_sys.config import RunConfig
+from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.sandbox.base import Sandbox
 from optimizers.joint import JointSearch
@@ -62,9 +63,13 @@ def opened_run(
     """Open the run of a job: its directory, or a shared study that is begun or joined.
 
     Raises:
-        ConfigError: The study is of another job, or of other code or data.
+        ConfigError: The study is of another job, or of other code or data, or there is a budget,
+            whose ledger is that of one process.
         StoreError: Database or disk do not answer.
     """
+    if meeting and config.budget != Budget():
+        msg = "a budget is kept by one process; limit a shared study by trials and search_tokens"
+        raise ConfigError(msg)
     directory = run_directory(config, data, runs)
     if meeting is None:
         yield directory
@@ -99,7 +104,8 @@ def work(run: SharedRun, data: Data, sandbox: Sandbox, progress: Progress) -> Jo
         LiftError: A model, database, backend or sandbox failure. What was done is kept.
     """
     config = run.config
-    models, evaluator = models_and_evaluator(config, run, sandbox, progress)
-    student = make_program("single", sandbox).with_models(models)
-    search, _ = search_jointly(config, data, student, evaluator, (run, sandbox, progress))
+    rows = run.rows()
+    models, evaluator = models_and_evaluator(config, run, rows, sandbox, progress.row)
+    search = prepare_search(config, data, evaluator, sandbox, (run, progress))
+    compile_winner(search, make_program("single", sandbox).with_models(models), data, progress)
     return search

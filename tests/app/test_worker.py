@@ -44,7 +44,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
     """The model of every process; it counts what is asked."""
     engine = ScriptedEngine(answer)
 
-    def source(calls: Calls, leases: Leases) -> Models:
+    def source(calls: Calls, _: Any, leases: Leases) -> Models:
         replaying = ReplayEngine(engine, "w", calls)
         replaying.leases = leases
         lm = dspy.LM("local/scripted", engine=replaying, cache=False, num_retries=0)
@@ -113,6 +113,7 @@ def test_a_job_in_two_processes_asks_and_ends_as_in_one(
 
     assert len(search.trials) == config.trials
     assert load_artifact(shared.artifact).hypers == load_artifact(alone.artifact).hypers
+    assert shared.report.usage.calls >= alone.report.usage.calls > 0
     results = [[(r.name, r.outcomes) for r in o.report.results] for o in (alone, shared)]
     assert results[0] == results[1]
     bodies = [str(body) for body in engine.bodies]
