@@ -97,6 +97,9 @@ class Evaluator:
         score: The metric.
         rows: Where rows are kept.
         on_row: Called with each row and whether it was reused.
+
+    Attributes:
+        identity: As given.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class Evaluator:
         on_row: Callable[[Row, bool], None] | None = None,
     ) -> None:
         self._lm = lm
-        self._identity = identity
+        self.identity = identity
         self._score = score
         self._rows = rows
         self._on_row = on_row
@@ -123,7 +126,7 @@ class Evaluator:
         """
         program_hash = digest(program.dump_state())
         for task in tasks:
-            key = row_key(program_hash, self._identity, task, rollout)
+            key = row_key(program_hash, self.identity, task, rollout)
             row = self._rows.get(key)
             reused = row is not None
             if row is None:

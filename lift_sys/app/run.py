@@ -20,6 +20,7 @@ from lift_sys.app.assemble import make_artifact, summarise_search, with_test
 from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.models import model_source, weights
+from lift_sys.app.pool import Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
 from lift_sys.app.space import check_space, search_space
@@ -33,15 +34,15 @@ from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
-from optimizers.pools import Pool, build_pool
-from programs.demos import make_demos
+from optimizers.pools import Pool
+from optimizers.space import SearchSpace
 from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
 from programs.stages import Models
 
 DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
-POOL, SEARCH, FINAL = "demo pool", "search", "final table"
+SEARCH, FINAL = "search", "final table"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def optimize(
     """
     started = time.perf_counter()
     check_space(config, sandbox)
+    for teacher in config.teachers:
+        teach(teacher, sandbox)
     run = run_directory(config, data, runs)
     with run.locked():
         _record_inputs(run, config)
@@ -102,9 +105,10 @@ def optimize(
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         models = model_source(run.calls())
         evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
-        pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
-        search = _search(config, data, pool, evaluator, (run, progress))
+        pool = obtain_pool(Source(config, data, evaluator, sandbox, models), run, progress)
         student = make_program("single", sandbox).with_models(models)
+        space = search_space(config, pool, student)
+        search = _search(config, data, space, pool, evaluator, (run, progress))
         progress.begin(SEARCH)
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
@@ -141,38 +145,10 @@ def make_evaluator(
     return Evaluator(lambda: models(model), identity, score, rows, on_row)
 
 
-def _build_pool(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    into: tuple[RunDirectory, Progress],
-) -> Pool:
-    run, progress = into
-    teacher = make_program("single", sandbox)
-    progress.begin(POOL, config.pool_tasks)
-    rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
-    progress.end()
-    pool = build_pool(
-        data.train,
-        rows,
-        make_demos,
-        size=config.demos,
-        seed=config.seed,
-        kinds=config.demo_sets,
-    )
-    run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
-    passed = sum(r.score.passed for r in rows)
-    progress.say(
-        f"demo pool: {passed} of {len(rows)} train tasks passed zero-shot; "
-        f"demo sets: {', '.join(pool.names)}"
-    )
-    return pool
-
-
 def _search(
     config: RunConfig,
     data: Data,
+    space: SearchSpace,
     pool: Pool,
     evaluator: Evaluator,
     into: tuple[RunDirectory, Progress],
@@ -186,7 +162,6 @@ def _search(
         direction="maximize",
         load_if_exists=True,
     )
-    space = search_space(config, pool)
     return JointSearch(
         SearchConfig(
             space=space,

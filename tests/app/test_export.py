@@ -101,10 +101,10 @@ def test_what_was_exported_is_loaded(path: Path) -> None:
 
 def test_a_bank_and_its_choice_are_frozen(tmp_path: Path) -> None:
     tasks = load_tasks(Path(__file__).parents[2] / "datasets" / "train.jsonl")
-    pool = build_pool(tasks, [], make_demos, size=2, seed=0, kinds=("bank",))
+    pool = build_pool(tasks, {}, make_demos, size=2, seed=0, kinds=("bank",))
     chosen = {"code_generator.demo_choice": "nearest", "code_generator.demo_count": 2}
     program = make_program()
-    pool["gold-bank"].apply(program)
+    pool.apply(program, {"demos": "gold-bank"})
     set_hypers(program, chosen | {"ir_generator.demo_tokens": 500})
     hypers, predictors = describe_program(program)
     artifact = make_artifact().model_copy(update={"hypers": hypers, "predictors": predictors})
