@@ -28,7 +28,6 @@ IDLE: Mapping[str, Idle] = {
     "assertions": NO_IR,
     "reason": NO_IR,
     "code_sees": NO_IR,
-    "weights": NO_IR,
     "critique": NO_ROUNDS,
     "repair": NO_ROUNDS,
     "n": {"temperature": (0.0,)},

@@ -167,11 +167,14 @@ def test_a_set_that_cannot_be_filled_is_left_out(
 
 def test_every_teacher_has_sets_of_its_own_and_equal_ones_are_kept_once() -> None:
     other = [row(n, code=f"other code {n}") for n in range(9)]
-    taught = {"bootstrapped": ROWS, "bootstrapped-refine": other, "bootstrapped-single-r1": ROWS}
-    built = build_pool(TASKS[:2], taught | {"few": ROWS[:1]}, make, size=2, seed=0)
+    taught = {"bootstrapped": ROWS, "bootstrapped-refine": other}
+    built = build_pool(TASKS, taught, make, size=2, seed=0)
     assert built.names == ("none", "gold-2", "bootstrapped-2", "bootstrapped-refine-2")
     for name, word in (("bootstrapped-2", "own"), ("bootstrapped-refine-2", "other")):
         assert all(word in demo["code"] for demo in built[name].demos["b.predict"])
+    alike = {"bootstrapped": ROWS[:1], "again": ROWS[:1], "few": []}
+    names = build_pool(TASKS, alike, make, size=1, seed=0).names
+    assert names == ("none", "gold-1", "bootstrapped-1")
 
 
 def test_answers_without_an_ir_make_demos_of_their_code() -> None:
@@ -209,7 +212,10 @@ CHOICES = Pool(
 
 def test_a_point_replaces_every_demo_and_shares_none() -> None:
     program = two()
-    assert CHOICES.apply(program, {"demos": "s", "n": 2, "a.model": "m"}) == {"n": 2, "a.model": "m"}
+    assert CHOICES.apply(program, {"demos": "s", "n": 2, "a.model": "m"}) == {
+        "n": 2,
+        "a.model": "m",
+    }
     assert (program.a.demos, program.b.demos) == ([{"x": "new", "y": "1"}], [])
     program.a.demos[0]["x"] = "changed"
     assert CHOICES["s"].demos["a"][0]["x"] == "new"
