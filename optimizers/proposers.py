@@ -20,7 +20,6 @@ from dspy.teleprompt.teleprompt import Teleprompter
 from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError
 
 from lift_sys.config import Proposer
-from lift_sys.errors import ProviderError
 from optimizers.pools import DemoSet
 from optimizers.recipes import Settings
 from optimizers.teleprompters import build
@@ -64,11 +63,7 @@ class Proposals:
         """Count an answer that cannot be used: one of another form, or to too long a prompt."""
         try:
             yield
-        except AdapterParseError:
-            self.failed += 1
-        except ProviderError as error:
-            if not isinstance(error.__cause__ or error, ContextWindowExceededError):
-                raise
+        except (AdapterParseError, ContextWindowExceededError):
             self.failed += 1
 
     def take(self, programs: Sequence[dspy.Module], own: Mapping[str, str]) -> None:
@@ -125,10 +120,13 @@ class Grounded(Teleprompter):
             for number in range(self._count):
                 tip = rng.choice(list(TIPS.values()))
                 proposer.use_tip = bool(tip)
-                with self.proposals.counting():
+                try:
                     text = proposer.propose_instruction_for_predictor(
                         student, predictor, index, candidates, number, {}, tip
                     )
+                except AdapterParseError:
+                    self.proposals.failed += 1
+                else:
                     texts.append(text)
         return student
 
