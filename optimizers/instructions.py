@@ -7,6 +7,8 @@ or tells of a train task or a demo (``Told``). What is dropped is counted.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,7 +68,8 @@ def propose(
     dropped: Counter[str] = Counter()
     kept: dict[str, tuple[Instructions, ...]] = {}
     for name, count in wanted.items():
-        with usage.stage(STAGE):
+        # DSPy's optimizers tell on standard error of every step.
+        with usage.stage(STAGE), contextlib.redirect_stderr(io.StringIO()):
             proposals = PROPOSERS[name](program, metric, brief, count)
         dropped["failed"] += proposals.failed
         for path in brief.predictors:
