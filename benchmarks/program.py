@@ -125,7 +125,7 @@ def measure(name: str, calls: int, sandbox: Sandbox) -> tuple[float, dict[str, l
     if hypers:
         tasks = load_tasks(environment.data_file("train"))
         pool = build_pool(tasks, {}, make_demos, size=2, seed=0, kinds=("bank",))
-        pool.apply(program, {"demos": "gold-bank"})
+        pool["gold-bank"].apply(program)
         set_hypers(program, hypers)
     program.set_lm(dspy.LM("local/script", engine=engine, cache=False, num_retries=0))
     times: dict[str, list[float]] = {part: [] for part in PARTS}

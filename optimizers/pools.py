@@ -62,6 +62,15 @@ class DemoSet(Record):
     tasks: tuple[str, ...]
     demos: dict[str, tuple[Demo, ...]]
 
+    def of(self, path: str) -> list[Demo]:
+        """Return the demos for a predictor, which the caller may change."""
+        return [dict(demo) for demo in self.demos.get(path, ())]
+
+    def apply(self, program: dspy.Module) -> None:
+        """Give the program's predictors these demos and no others."""
+        for path, predictor in program.named_predictors():
+            predictor.demos = self.of(path)
+
 
 class Instructions(Record):
     """A candidate for the instructions of one predictor.
@@ -118,7 +127,7 @@ class Pool(Versioned):
         for path, predictor in program.named_predictors():
             stage = stage_of(path)
             named = point.get(f"{stage}.{DEMOS}", point.get(DEMOS, NO_DEMOS))
-            predictor.demos = [dict(demo) for demo in self[named].demos.get(path, ())]
+            predictor.demos = self[named].of(path)
             chosen = point.get(f"{stage}.{INSTRUCTIONS}", OWN)
             if chosen != OWN:
                 text = next(c.text for c in self.instructions[path] if c.name == chosen)

@@ -233,7 +233,7 @@ def test_pools_hold_nothing_hidden(answered: bool) -> None:
                 "status": "passed",
                 "feedback": f"label({MARKS[0]}) gave {MARKS[1]}",
             },
-            "code": TASK.reference_code,
+            "code": f"{TASK.reference_code}\n",
             "ir": SpecIR.model_validate(TASK.gold_ir),
             "failure": None,
             "attempts": 1,

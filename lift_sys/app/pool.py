@@ -1,9 +1,9 @@
 """The pool of a job: made once from train tasks, stored, and read back from then on.
 
 Owns ``pool.json``. A resumed search needs exactly the space that it began with, and what proposes
-instructions need not do the same again, so a stored pool is never made anew while what it was made
-from is the same. One that was made from something else (other weights, or code of ours that has
-changed since) is replaced; one that was changed by hand is refused.
+instructions need not do the same again, so a stored pool is never made anew. One that was made from
+something else (other weights, or code of ours that has changed since) is refused, as the study that
+belongs to it would be, and so is one that was changed by hand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lift_sys.app.progress import Progress
 from lift_sys.app.space import asked_predictors
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig, Teacher
-from lift_sys.errors import StoreError
+from lift_sys.errors import ConfigError, StoreError
 from lift_sys.record import Versioned, digest
 from lift_sys.sandbox.base import Sandbox
 from metrics.adapters import ExecutionMetric, to_example
@@ -105,15 +105,20 @@ def obtain_pool(source: Source, run: RunDirectory, progress: Progress) -> Pool:
     """Return the pool of a job: the stored one, or one that is made and stored now.
 
     Raises:
+        ConfigError: The stored one was made from something else.
         StoreError: The stored one cannot be read or was changed, or the disk refused.
         InfrastructureError: The backend or the sandbox failed.
     """
     stored = _read(run)
-    if stored is not None and stored.inputs_sha256 == source.inputs_sha256:
+    if stored is not None:
+        if stored.inputs_sha256 != source.inputs_sha256:
+            msg = (
+                f"the demo pool in {run.path} was made with other code, weights or settings; move "
+                "the run away, or use the release that began it"
+            )
+            raise ConfigError(msg)
         progress.say(f"demo pool: as stored; demo sets: {', '.join(stored.pool.names)}")
         return stored.pool
-    if stored is not None:
-        progress.say("demo pool: the stored one was made from other code or weights; made anew")
     made = _make(source, progress)
     run.write(FILE, made.model_dump_json(indent=2) + "\n")
     return made.pool

@@ -104,7 +104,7 @@ def test_a_bank_and_its_choice_are_frozen(tmp_path: Path) -> None:
     pool = build_pool(tasks, {}, make_demos, size=2, seed=0, kinds=("bank",))
     chosen = {"code_generator.demo_choice": "nearest", "code_generator.demo_count": 2}
     program = make_program()
-    pool.apply(program, {"demos": "gold-bank"})
+    pool["gold-bank"].apply(program)
     set_hypers(program, chosen | {"ir_generator.demo_tokens": 500})
     hypers, predictors = describe_program(program)
     artifact = make_artifact().model_copy(update={"hypers": hypers, "predictors": predictors})

@@ -133,22 +133,25 @@ def test_an_interrupted_pool_is_made_from_what_was_paid_for(job: Job) -> None:
     assert made.instructions
 
 
-def test_a_pool_of_other_inputs_is_made_anew(job: Job) -> None:
+@pytest.mark.parametrize(
+    "change", [{"seed": 9}, {"demo_sets": ("bank",)}, {"teachers": (Teacher(rollout=1),)}]
+)
+def test_a_pool_of_other_settings_is_refused(job: Job, change: dict[str, Any]) -> None:
     made = job.obtain()
-    inputs = job.stored["inputs_sha256"]
+    asked = job.asked
+    with pytest.raises(ConfigError, match="was made with other code, weights or settings"):
+        job.obtain(CONFIG.model_copy(update=change))
+    assert job.obtain(CONFIG.model_copy(update={"trials": 99})) == made
+    assert job.asked == asked
+
+
+def test_a_pool_of_other_code_or_tasks_is_refused(job: Job) -> None:
+    job.obtain()
     other = job.evaluator()
     other.identity = "other weights"
-    assert job.obtain(evaluator=other).names == made.names
-    assert job.stored["inputs_sha256"] != inputs
-    assert "made from other code or weights" in job.said.getvalue()
-    for change in ({"seed": 9}, {"demo_sets": ("bank",)}, {"teachers": (Teacher(rollout=1),)}):
-        before = job.stored["inputs_sha256"]
-        job.obtain(CONFIG.model_copy(update=change))
-        assert job.stored["inputs_sha256"] != before
-    job.obtain()
-    assert job.stored["inputs_sha256"] == inputs
-    job.obtain(CONFIG.model_copy(update={"trials": 99}))
-    assert job.stored["inputs_sha256"] == inputs
+    for change in ({"evaluator": other}, {"data": replace(DATA, train=TASKS[1:])}):
+        with pytest.raises(ConfigError, match="move the run away, or use the release"):
+            job.obtain(**change)
 
 
 def test_a_pool_that_was_changed_or_broken_is_refused(job: Job) -> None:

@@ -14,7 +14,7 @@ from programs.presets import make_program
 
 SANDBOX: Any = None
 CHOICE = "code_generator.demo_choice"
-SHOWN = {"code_generator.predict": ({"spec": "s"},)}
+SHOWN: dict[str, tuple[dict[str, Any], ...]] = {"code_generator.predict": ({"spec": "s"},)}
 POOL = Pool(
     sets=(
         DemoSet(name="none", tasks=(), demos={}),

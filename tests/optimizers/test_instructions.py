@@ -228,4 +228,4 @@ def test_a_failing_sandbox_ends_the_proposing(name: Proposer, setup: Setup) -> N
         raise SandboxError("it is gone")
 
     with dspy.context(lm=setup.lm), pytest.raises(SandboxError, match="it is gone"):
-        propose(setup.student(), metric, BRIEF, {name: 1}, TASKS)  # type: ignore[dict-item]
+        propose(setup.student(), metric, BRIEF, {name: 1}, TASKS)

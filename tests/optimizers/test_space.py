@@ -34,8 +34,13 @@ def test_what_makes_no_difference_is_not_asked_for() -> None:
 
 
 def test_a_dimension_comes_after_those_that_it_needs() -> None:
-    choices = {"select": ("first", "last"), "n": (1, 2), "x": (1,), "temperature": (0.0, 0.7)}
-    needs = {"select": {"n": (2,), "x": (1,)}, "n": {"temperature": (0.7,)}}
+    choices: dict[str, Any] = {
+        "select": ("first", "last"),
+        "n": (1, 2),
+        "x": (1,),
+        "temperature": (0.0, 0.7),
+    }
+    needs: dict[str, Any] = {"select": {"n": (2,), "x": (1,)}, "n": {"temperature": (0.7,)}}
     space = make_space(choices, needs)
     assert [d.path for d in space.dimensions] == ["temperature", "n", "x", "select"]
     assert space.suggest(Last()) == {"temperature": 0.7, "n": 2, "x": 1, "select": "last"}
