@@ -87,9 +87,10 @@ def optimize(
     from lift_sys.app.data import load_data
     from lift_sys.app.final import FINAL
     from lift_sys.app.models import models_of_job
+    from lift_sys.app.pool import POOL
     from lift_sys.app.progress import Progress
     from lift_sys.app.run import optimize
-    from lift_sys.app.searching import POOL, SEARCH
+    from lift_sys.app.searching import SEARCH
     from lift_sys.app.worker import Meeting, opened_run
 
     overrides = {
@@ -103,7 +104,7 @@ def optimize(
     data = load_data(job)
     console = Console()
     planned = {
-        POOL: job.pool_tasks,
+        POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
         FINAL: 3 * len(data.test if open_test else data.dev),
     }

@@ -28,9 +28,10 @@ from lift_sys.app.final import (
 )
 from lift_sys.app.front import front_of
 from lift_sys.app.models import model_source, models_of_job, weights
+from lift_sys.app.pool import POOL, Source, teach
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report
-from lift_sys.app.searching import POOL, SEARCH, compile_winner, prepare_search
+from lift_sys.app.searching import SEARCH, compile_winner, prepare_search
 from lift_sys.app.space import check_costs, check_space
 from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
@@ -110,7 +111,8 @@ def optimize(
         models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
         student = make_program("single", sandbox).with_models(models)
         account.enter(POOL)
-        search = prepare_search(config, data, evaluator, sandbox, (run, progress))
+        source = Source(config, data, evaluator, sandbox, models)
+        search = prepare_search(source, student, run, progress)
         with spending.search(SEARCH, len(data.dev)):
             winner = compile_winner(search, student, data, progress)
         artifact = make_artifact(config, data, winner, search)
@@ -181,6 +183,8 @@ def models_and_evaluator(
 
 def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
     check_space(config, sandbox)
+    for teacher in config.teachers:
+        teach(teacher, sandbox)
     check_costs(config)
     check_budget(config.budget, models_of_job(config), data.dev)
 

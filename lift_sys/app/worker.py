@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lift_sys.app.data import Data, load_data
 from lift_sys.app.database import Database
+from lift_sys.app.pool import Source
 from lift_sys.app.progress import Progress
 from lift_sys.app.run import models_and_evaluator, run_directory
 from lift_sys.app.searching import compile_winner, prepare_search
@@ -21,6 +22,7 @@ from lift_sys.app.shared_run import SHARED_SLOTS, SharedRun, basis_of
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
+from lift_sys.record import digest
 from lift_sys.sandbox.base import Sandbox
 from optimizers.joint import JointSearch
 from programs.presets import make_program
@@ -70,11 +72,14 @@ def opened_run(
     if meeting and config.budget != Budget():
         msg = "a budget is kept by one process; limit a shared study by trials and search_tokens"
         raise ConfigError(msg)
-    directory = run_directory(config, data, runs)
     if meeting is None:
-        yield directory
+        yield run_directory(config, data, runs)
         return
-    with closing(SharedRun(directory.path, Database(meeting.storage), meeting.study)) as run:
+    database = Database(meeting.storage)
+    # A directory of its own: what the same job left on this machine alone is not this study's.
+    place = runs / f"study-{digest([str(database), meeting.study])[:12]}"
+    path = run_directory(config, data, place).path
+    with closing(SharedRun(path, database, meeting.study)) as run:
         run.begin(config, basis_of(dict(data.hashes)), meeting.slots or SHARED_SLOTS)
         yield run
 
@@ -103,9 +108,10 @@ def work(run: SharedRun, data: Data, sandbox: Sandbox, progress: Progress) -> Jo
     Raises:
         LiftError: A model, database, backend or sandbox failure. What was done is kept.
     """
-    config = run.config
-    rows = run.rows()
+    config, rows = run.config, run.rows()
     models, evaluator = models_and_evaluator(config, run, rows, sandbox, progress.row)
-    search = prepare_search(config, data, evaluator, sandbox, (run, progress))
-    compile_winner(search, make_program("single", sandbox).with_models(models), data, progress)
+    student = make_program("single", sandbox).with_models(models)
+    source = Source(config, data, evaluator, sandbox, models)
+    search = prepare_search(source, student, run, progress)
+    compile_winner(search, student, data, progress)
     return search
