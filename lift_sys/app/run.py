@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, summarise_search, with_test
 from lift_sys.app.data import Data
 from lift_sys.app.export import Artifact, Opening, save_artifact
+from lift_sys.app.journal import open_journal
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
@@ -135,10 +135,10 @@ def make_evaluator(
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     identity = weights(model) + environment.source_digest()
 
-    def score(task: Task, code: str | None, failure: str | None) -> Any:
+    def execution(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)
 
-    return Evaluator(lambda: models(model), identity, score, rows, on_row)
+    return Evaluator(lambda: models(model), identity, execution, rows, on_row)
 
 
 def _build_pool(
@@ -179,10 +179,9 @@ def _search(
 ) -> JointSearch:
     run, progress = into
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = JournalFileBackend(str(run.path / "study.journal"))
     study = optuna.create_study(
         study_name="joint",
-        storage=optuna.storages.JournalStorage(backend),
+        storage=open_journal(run.path / "study.journal"),
         direction="maximize",
         load_if_exists=True,
     )

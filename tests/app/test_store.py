@@ -65,11 +65,12 @@ def test_threads_write_one_after_the_other(
 ) -> None:
     append, writing = store.append_line, threading.Semaphore(1)
 
-    def alone(path: Path, text: str) -> None:
+    def alone(path: Path, text: str, size: int | None = None) -> int:
         assert writing.acquire(blocking=False)
         time.sleep(0.01)
-        append(path, text)
+        size = append(path, text, size)
         writing.release()
+        return size
 
     monkeypatch.setattr(store, "append_line", alone)
     rows = run.rows()
