@@ -11,6 +11,7 @@ Owns the files of a run:
     invocations.jsonl  one line for each time the job was run to its end
     report.json/.md    the final table; of measurements, the last one's
     best.json          the artifact
+    front/trial-N.json one artifact for each program of the Pareto front, where costs are kept low
 
 A line that a crash cut off is dropped when the file is opened again. Whole files are written
 beside their place and moved into it.
@@ -113,11 +114,11 @@ class KeyedLines(Generic[Entry]):
     """
 
     def __init__(self, path: Path, kind: type[Entry]) -> None:
-        self._path = path
+        self._path: Path = path
         self._kind: type[Entry] = kind
         self._starts: dict[str, int] = {}
-        self._lock = threading.Lock()
-        self._size = mend(path)
+        self._lock: threading.Lock = threading.Lock()
+        self._size: int = mend(path)
         for start, line in self._lines():
             found = _BEGINNING.match(line)
             if not (found and 1 <= int(found[1]) <= kind.current_version and line.endswith(b"}\n")):
