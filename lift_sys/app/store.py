@@ -5,6 +5,7 @@ Owns the files of a run:
     config.json        what was asked, resolved
     environment.json   versions and machine
     rows.jsonl         one executed task a line, flushed to disk before it counts
+    ledger.jsonl       what each generated answer cost, a line before the answer is kept
     calls.jsonl        one generated answer a line, likewise
     pool.json          the demo sets
     study.journal      the trials (Optuna's journal)
@@ -26,6 +27,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Generic, NoReturn, TextIO, TypeVar
 
@@ -33,6 +35,7 @@ from pydantic import ValidationError
 
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
+from lift_sys.inference.ledger import LedgerEntry
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import canonical_json
 from optimizers.evaluate import Row
@@ -96,8 +99,21 @@ class RunDirectory:
         """Open the generated answers."""
         return KeyedLines(self.path / "calls.jsonl", StoredCall)
 
+    def ledger(self) -> KeyedLines[LedgerEntry]:
+        """Open what the answers cost."""
+        return KeyedLines(self.path / "ledger.jsonl", LedgerEntry)
 
-Entry = TypeVar("Entry", Row, StoredCall)
+
+Entry = TypeVar("Entry", Row, StoredCall, LedgerEntry)
+
+
+@dataclass
+class _Batch(Generic[Entry]):
+    """Entries that reach the disk together, or not at all."""
+
+    entries: list[Entry] = field(default_factory=list)
+    tried: bool = False
+    error: StoreError | None = None
 
 
 class KeyedLines(Generic[Entry]):
@@ -119,6 +135,8 @@ class KeyedLines(Generic[Entry]):
         self._starts: dict[str, int] = {}
         self._lock: threading.Lock = threading.Lock()
         self._size: int = mend(path)
+        self._batch_lock: threading.Lock = threading.Lock()
+        self._batch: _Batch[Entry] = _Batch()
         for start, line in self._lines():
             found = _BEGINNING.match(line)
             if not (found and 1 <= int(found[1]) <= kind.current_version and line.endswith(b"}\n")):
@@ -141,10 +159,30 @@ class KeyedLines(Generic[Entry]):
             StoreError: The disk refused, or the file is not what this process left there; nothing
                 is half-written.
         """
-        line = entry.model_dump_json()
+        with self._batch_lock:
+            batch = self._batch
+            batch.entries.append(entry)
         with self._lock:
-            start, self._size = self._size, append_line(self._path, line, self._size)
+            if not batch.tried:
+                with self._batch_lock:
+                    self._batch = _Batch()
+                self._write(batch)
+        if batch.error is not None:
+            raise StoreError(str(batch.error)) from batch.error
+
+    def _write(self, batch: _Batch[Entry]) -> None:
+        """Append what gathered while another batch was on its way to the disk."""
+        batch.tried = True
+        lines = [entry.model_dump_json() for entry in batch.entries]
+        start = self._size
+        try:
+            self._size = append_line(self._path, "\n".join(lines), self._size)
+        except StoreError as error:
+            batch.error = error
+            return
+        for entry, line in zip(batch.entries, lines, strict=True):
             self._starts[entry.key] = start
+            start += len(line.encode()) + 1
 
     def __iter__(self) -> Iterator[Entry]:
         return (self._read(start) for start in tuple(self._starts.values()))
@@ -217,7 +255,7 @@ def append_line(path: Path, text: str, size: int | None = None) -> int:
 
     Args:
         path: The file; made if it is missing, unless a size is expected.
-        text: The line.
+        text: The line, or several.
         size: What the file must have, in bytes; by default any.
 
     Raises:

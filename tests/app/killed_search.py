@@ -193,8 +193,19 @@ def main(folder: Path, kills: int) -> None:
         other = [name for name in ended if ended[name] != whole[slots][name]]
         ends[f"{slots} slots: other {other}" if other else f"{slots} slots: the same"] += 1
     given_up = sum(not trial["complete"] for trial in whole[4]["trials"])
-    found = {"killed": killed, "ends": ends, "steps": steps, "given up": given_up}
+    found = {
+        "killed": killed, "ends": ends, "given up": given_up, "in vain": _in_vain(whole[4])
+    }  # fmt: skip
     sys.stdout.write(json.dumps(found) + "\n")
+
+
+def _in_vain(ended: dict[str, Any]) -> int:
+    """Return how many tasks were executed that no trial looked at."""
+    tried: dict[str, int] = {}
+    for trial in ended["trials"]:
+        point = str(trial["point"])
+        tried[point] = max(tried.get(point, 0), trial["tried"])
+    return len(ended["rows"]) - sum(tried.values()) - sum(a["tried"] for a in ended["again"])
 
 
 def _step(chance: random.Random, steps: int, left: int) -> int:

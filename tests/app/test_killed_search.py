@@ -27,7 +27,7 @@ def test_killed_at_fifty_points_it_ends_the_same(tmp_path: Path) -> None:
     assert found["killed"] == len(where) == KILLS
     assert set(found["ends"]) == {"1 slots: the same", "4 slots: the same"}
     assert found["given up"] > 2
-    assert found["steps"]["4"] > found["steps"]["1"], "nothing ran in vain"
+    assert found["in vain"] > 0
     steps = {line.split()[0] for line in where}
     assert steps == {"asked", "answered", "writing", "written"}
     files = {line.split()[1] for line in where if " " in line}
