@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 from lift_sys.ir.lint import Kind as AssertionKind
 from lift_sys.ir.lint import lint
@@ -130,18 +131,15 @@ def extract(spec: str, name: str, signature: FunctionSignature | None = None) ->
             bare literal stands for is not known.
     """
     parameters = tuple(p.name for p in signature.parameters) if signature else None
-    text = Text(spec, tokenize(spec, name), name, parameters)
-    drafts = _read(text)
+    reading = _read(spec, name, parameters)
+    text, drafts = reading.text, reading.drafts
     known = signature or FunctionSignature(name=name)
     made = [_constraint(text, draft, known) for draft in drafts]
     made, contradictions = _contradicting(made)
-    closed = results.closed_set(text)
+    closed = reading.closed
     if closed and all(_is_within(c, closed.values or ()) for c in made):
         made.append(_constraint(text, closed, known))
-    made += [
-        _constraint(text, hint, known)
-        for hint in results.hints(text, [(d.first, d.last) for d in drafts])
-    ]
+    made += [_constraint(text, hint, known) for hint in reading.hints]
     made.sort(key=lambda c: (c.start, c.end))
     unique: dict[object, Constraint] = {}
     for constraint in made:
@@ -150,7 +148,35 @@ def extract(spec: str, name: str, signature: FunctionSignature | None = None) ->
     return Extraction(constraints=tuple(unique.values()), contradictions=contradictions)
 
 
-def _read(text: Text) -> list[Draft]:
+class _Reading(NamedTuple):
+    """What the rules find in a text, before it is checked against a signature.
+
+    Attributes:
+        text: The text.
+        drafts: In its order.
+        closed: The only results that it allows, if it names them.
+        hints: What cannot be executed.
+    """
+
+    text: Text
+    drafts: tuple[Draft, ...]
+    closed: Draft | None
+    hints: tuple[Draft, ...]
+
+
+# An IR and code may give a function the same parameters and other types.
+@functools.lru_cache(maxsize=64)
+def _read(spec: str, name: str, parameters: tuple[str, ...] | None) -> _Reading:
+    text = Text(spec, _tokens(spec, name), name, parameters)
+    drafts = tuple(_drafts(text))
+    hints = results.hints(text, [(d.first, d.last) for d in drafts])
+    return _Reading(text, drafts, results.closed_set(text), tuple(hints))
+
+
+_tokens = functools.lru_cache(maxsize=64)(tokenize)
+
+
+def _drafts(text: Text) -> list[Draft]:
     """Try the rules at every token, each after the end of the last find."""
     drafts: list[Draft] = []
     wary = _wary_tokens(text)
