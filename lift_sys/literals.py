@@ -66,6 +66,17 @@ def parse_literal(text: str) -> Any:
         raise ValueError(msg) from error
 
 
+# One answer compares the arguments of the same few cases at every step.
+@functools.lru_cache(maxsize=1024)
+def literal_key(text: str) -> str:
+    """Return what is equal for texts of equal literals of one type, as ``1`` and ``1.0`` are not.
+
+    Raises:
+        ValueError: As ``parse_literal`` raises it.
+    """
+    return repr(parse_literal(text))
+
+
 def is_literal(text: str) -> bool:
     """Tell whether ``parse_literal`` would accept the text."""
     return literal_type(text) is not None
