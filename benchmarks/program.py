@@ -4,11 +4,12 @@ Usage: ``python benchmarks/program.py [--calls 200]``. The model is a script tha
 so that all time is the program's own or the sandbox's. Of each program: requests to the model and
 executions in the sandbox per call, and milliseconds per call. Wall time is given in all, inside the
 sandbox, and outside it, which is DSPy and this project; processor time, which a busy machine
-changes least, inside the sandbox (this process alone) and outside. The goal goes by processor time
-outside: executing candidates is what a strategy is chosen for, and the sandbox has a benchmark of
-its own. The median and the 90th percentile are over calls, each with another spec, since equal ones
-are remembered in places. Time in the engine counts as outside: a real one also spends it, on
-translating a request and its answer.
+changes least, inside the sandbox (this process alone), outside, and of as many requests by a bare
+``dspy.Predict``, made in turn with the calls: what no DSPy program with these requests can undercut
+on the machine as it is then. The goal goes by processor time outside: executing candidates is what
+a strategy is chosen for, and the sandbox has a benchmark of its own. The median and the 90th
+percentile are over calls, each with another spec, since equal ones are remembered in places. Time
+in the engine counts as outside: a real one also spends it, on translating a request and its answer.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ from lift_sys.inference.scripted import ScriptedEngine  # noqa: E402
 from lift_sys.sandbox import Execution, Limits, Sandbox, Submission, create_sandbox  # noqa: E402
 from lift_sys.tasks import load_tasks  # noqa: E402
 from optimizers.pools import build_pool  # noqa: E402
+from programs.adapters import CodeAdapter  # noqa: E402
 from programs.demos import make_demos  # noqa: E402
 from programs.hypers import set_hypers  # noqa: E402
 from programs.presets import make_program  # noqa: E402
+from programs.signatures import WriteCode  # noqa: E402
 
 GOAL_MS = 5.0
 WARM_UP = 20
@@ -119,7 +122,9 @@ def answer(*, right: bool) -> ScriptedEngine:
     return ScriptedEngine(give)
 
 
-PARTS = ("wall", "wall, sandbox", "wall, outside", "CPU, sandbox", "CPU, outside")
+PARTS = (
+    "wall", "wall, sandbox", "wall, outside", "CPU, sandbox", "CPU, outside", "CPU, DSPy alone",
+)  # fmt: skip
 
 
 class Measured(NamedTuple):
@@ -148,24 +153,41 @@ def compiled(name: str, sandbox: Sandbox) -> dspy.Module:
     return program
 
 
+def bare(number: int, requests: int, lm: dspy.LM) -> float:
+    """Return the processor time of requests by a predictor alone, in milliseconds."""
+    predict, config = dspy.Predict(WriteCode), {"temperature": 0.7, "seed": 1, "max_tokens": 512}
+    with dspy.context(adapter=CodeAdapter("add"), lm=lm):
+        start = Clock.now()
+        for step in range(requests):
+            spec = f"Add 3, e.g. add(1) == 4. Call {number}, request {step}."
+            predict(name="add", spec=spec, config=config)
+        return Clock.now().since(start).cpu
+
+
+def script(engine: ScriptedEngine) -> dspy.LM:
+    """Return a model that a script answers for."""
+    return dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
+
+
 def measure(name: str, calls: int, sandbox: Sandbox) -> Measured:
     """Call a program, each time with another spec."""
     timed, engine = Timed(sandbox), answer(right=PROGRAMS[name][2])
-    program = compiled(name, timed)
-    program.set_lm(dspy.LM("local/script", engine=engine, cache=False, num_retries=0))
+    program, other = compiled(name, timed), script(answer(right=True))
+    program.set_lm(script(engine))
     times: dict[str, list[float]] = {part: [] for part in PARTS}
     for number in range(-WARM_UP, calls):
         if number == 0:
             engine.requests.clear()
             timed.executions = 0
-        inside, start = timed.spent, Clock.now()
+        asked, inside, start = len(engine.requests), timed.spent, Clock.now()
         made = program(spec=f"Add 3, e.g. add(1) == 4. Call {number}.", entry_point="add")
         whole, inside = Clock.now().since(start), timed.spent.since(inside)
         if made.code is None:
             sys.exit(f"{name} wrote no code: {made.failure}")
+        alone = bare(number, len(engine.requests) - asked, other)
         if number >= 0:
             rest = whole.since(inside)
-            found = (whole.wall, inside.wall, rest.wall, inside.cpu, rest.cpu)
+            found = (whole.wall, inside.wall, rest.wall, inside.cpu, rest.cpu, alone)
             for part, value in zip(PARTS, found, strict=True):
                 times[part].append(value)
     return Measured(len(engine.requests) / calls, timed.executions / calls, times)
