@@ -266,4 +266,4 @@ def test_a_key_tells_types_apart_and_refuses_what_is_no_literal() -> None:
     assert literal_key(long) == literal_key(long.replace(" ", ""))
     for _ in range(2):
         with pytest.raises(ValueError, match="not a Python literal"):
-            literal_key("x + 1")
+            literal_key("[x]")
