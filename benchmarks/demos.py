@@ -1,22 +1,21 @@
 """How well demos are chosen by the spec's text, without a model, and what choosing costs.
 
-Usage: ``python benchmarks/demos.py [dev|FILE] [--similarity] [--embedding GGUF] [--vectors FILE]
-[--rounds 200]``. For each task of the set the train tasks are ranked by how similar their specs
+Usage: ``python benchmarks/demos.py [dev|FILE] [--similarity] [--vectors FILE] [--rounds 200]``.
+For each task of the set the train tasks are ranked by how similar their specs
 are, as a program sees them. Two proxies, since what counts is whether the model does better with
 them: precision at k is the share of the k nearest that have the task's category, and ``code`` how
 alike the reference code of the nearest is to the task's (cosine of the counts of syntax nodes,
 operators and called names). Intervals are 95 %, Wilson's and of the mean; for k above 1 they take
 the k of a task as independent, which makes them too narrow. ``random`` is what a choice without
 looking gives. ``--similarity`` adds the measures that tell near-duplicates, which take minutes;
-``--embedding`` the mean-pooled vectors of a language model in a GGUF file, as they are and less
-their mean over train; ``--vectors`` those of any other model: JSON from each text to its numbers
-(``--texts`` prints the texts).
+``--vectors`` those of an embedding, as they are and less their mean over train: a file of JSON from
+each text to its numbers (``--texts`` prints the texts).
 
 On dev (80 tasks, 120 train tasks), at 1, 2, 4: TF-IDF over words 42.5 % (32-53 %), 43.8 %, 38.1 %,
 over three characters 45.0 % (35-56 %), 41.9 %, 36.9 %, over both 48.8 % (38-60 %), 43.1 %, 37.8 %;
 word trigrams 33.8 % (24-45 %), characters in order 25.0 % (17-35 %), random 17.3 %. TF-IDF is far
 above chance in each form and none is told from another, so the program counts words, which is
-simplest. Choosing takes 0.2 ms of processor time from a bank of 120 demos, which adds 144 KB (code)
+simplest. ``docs/evidence.md`` has the embedding that was tried. Choosing takes 0.2 ms of processor time from a bank of 120 demos, which adds 144 KB (code)
 and 168 KB (IR) to an artifact.
 """
 
@@ -83,24 +82,6 @@ def near_duplicate_rankings(specs: Sequence[str]) -> dict[str, Ranking]:
         "characters in order": lambda text: [ratio for ratio, _ in both(text)],
         "word trigrams, Jaccard": lambda text: [shared for _, shared in both(text)],
     }
-
-
-def embeddings(path: Path, texts: Sequence[str]) -> dict[str, list[float]]:
-    """Return the mean of a model's last hidden states over each text's tokens."""
-    import xllamacpp  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
-
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.embedding = True
-    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-    params.n_ctx = params.n_batch = params.n_ubatch = 1024
-    params.n_parallel = 1
-    params.warmup = params.ui = False
-    params.verbosity = -1
-    server = xllamacpp.Server(params)
-    given = {text: server.handle_embeddings({"input": text}) for text in texts}
-    return {text: found["data"][0]["embedding"] for text, found in given.items()}
 
 
 def vector_rankings(
@@ -216,8 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("tasks", nargs="?", default="dev", help="a shipped set or a file")
     parser.add_argument("--similarity", action="store_true", help="compare them as well; slow")
-    parser.add_argument("--embedding", type=Path, help="a GGUF file whose vectors to compare")
-    parser.add_argument("--vectors", type=Path, help="JSON of the vectors of another model")
+    parser.add_argument("--vectors", type=Path, help="JSON of each text's vector")
     parser.add_argument("--texts", action="store_true", help="print all texts as JSON, and end")
     parser.add_argument("--rounds", type=int, default=200)
     options = parser.parse_args()
@@ -231,8 +211,6 @@ def main() -> None:
         return
     print(f"{len(tasks)} tasks of {options.tasks}, {len(train)} train tasks; precision at k")
     compared = rankings(specs) | (near_duplicate_rankings(specs) if options.similarity else {})
-    if options.embedding:
-        compared |= vector_rankings(specs, embeddings(options.embedding, texts), "model")
     if options.vectors:
         vectors = json.loads(options.vectors.read_text(encoding="utf-8"))
         compared |= vector_rankings(specs, vectors, options.vectors.stem)
