@@ -15,8 +15,8 @@ On dev (80 tasks, 120 train tasks), at 1, 2, 4: TF-IDF over words 42.5 % (32-53 
 over three characters 45.0 % (35-56 %), 41.9 %, 36.9 %, over both 48.8 % (38-60 %), 43.1 %, 37.8 %;
 word trigrams 33.8 % (24-45 %), characters in order 25.0 % (17-35 %), random 17.3 %. TF-IDF is far
 above chance in each form and none is told from another, so the program counts words, which is
-simplest. ``docs/evidence.md`` has the embedding that was tried. Choosing takes 0.2 ms of processor time from a bank of 120 demos, which adds 144 KB (code)
-and 168 KB (IR) to an artifact.
+simplest. ``docs/evidence.md`` has the embedding that was tried. Choosing takes 0.2 ms of processor
+time from a bank of 120 demos, which adds 144 KB (code) and 168 KB (IR) to an artifact.
 """
 
 from __future__ import annotations
