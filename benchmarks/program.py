@@ -147,7 +147,7 @@ def compiled(name: str, sandbox: Sandbox) -> dspy.Module:
     program = make_program(preset, sandbox)
     if hypers:
         tasks = load_tasks(environment.data_file("train"))
-        pool = build_pool(tasks, [], make_demos, size=2, seed=0, kinds=("bank",))
+        pool = build_pool(tasks, {}, make_demos, size=2, seed=0, kinds=("bank",))
         pool["gold-bank"].apply(program)
         set_hypers(program, hypers)
     return program
