@@ -20,7 +20,7 @@ import dspy
 from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import LMError
 
-from lift_sys.errors import BudgetSpent, ConfigError, LiftError, ProviderError
+from lift_sys.errors import ConfigError, LiftError, ProviderError
 from lift_sys.record import digest
 
 Metric = Callable[..., Any]
@@ -91,12 +91,12 @@ class Watch(BaseCallback):
         exception: BaseException | None = None,
     ) -> None:
         """Keep a failure of the backend, the sandbox or the configuration, or a spent budget."""
-        if isinstance(exception, LMError) and not isinstance(exception, BudgetSpent):
+        if isinstance(exception, LiftError):
+            self.failure = self.failure or exception
+        elif isinstance(exception, LMError):
             error = ProviderError(f"the backend failed: {exception}")
             error.__cause__ = exception
             self.failure = self.failure or error
-        elif isinstance(exception, LiftError):
-            self.failure = self.failure or exception
 
     def on_compile_end(
         self,

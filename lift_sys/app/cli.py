@@ -77,8 +77,9 @@ def optimize(
     from lift_sys.app.data import load_data
     from lift_sys.app.final import FINAL
     from lift_sys.app.models import models_of_job
+    from lift_sys.app.pool import POOL
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import POOL, SEARCH, optimize
+    from lift_sys.app.run import SEARCH, optimize
 
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
@@ -90,7 +91,7 @@ def optimize(
     data = load_data(job)
     console = Console()
     planned = {
-        POOL: job.pool_tasks,
+        POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
         FINAL: 3 * len(data.test if open_test else data.dev),
     }

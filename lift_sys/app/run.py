@@ -31,6 +31,7 @@ from lift_sys.app.final import (
 from lift_sys.app.front import front_of
 from lift_sys.app.journal import open_journal
 from lift_sys.app.models import model_source, models_of_job, weights
+from lift_sys.app.pool import POOL, Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report
 from lift_sys.app.space import check_costs, check_space, search_space
@@ -46,13 +47,13 @@ from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.objectives import directions
-from optimizers.pools import Pool, build_pool
-from programs.demos import make_demos
+from optimizers.pools import Pool
+from optimizers.space import SearchSpace
 from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.stages import Models
 
-POOL, SEARCH = "demo pool", "search"
+SEARCH = "search"
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,10 @@ def optimize(
         watch = spending.watch(progress.row)
         evaluator = make_evaluator(config.model, sandbox, rows, models, watch)
         spending.account.enter(POOL)
-        pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
-        search = _search(config, data, pool, evaluator, (run, progress))
+        pool = obtain_pool(Source(config, data, evaluator, sandbox, models), run, progress)
         student = make_program("single", sandbox).with_models(models)
+        space = search_space(config, pool, student)
+        search = _search(config, data, space, pool, evaluator, (run, progress))
         progress.begin(SEARCH)
         with spending.search(SEARCH, len(data.dev)):
             winner = search.compile(student, valset=[to_example(t) for t in data.dev])
@@ -166,38 +168,10 @@ def make_evaluator(
     return Evaluator(lambda: models(model), identity, execution, rows, on_row)
 
 
-def _build_pool(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    into: tuple[RunDirectory, Progress],
-) -> Pool:
-    run, progress = into
-    teacher = make_program("single", sandbox)
-    progress.begin(POOL, config.pool_tasks)
-    rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
-    progress.end()
-    pool = build_pool(
-        data.train,
-        rows,
-        make_demos,
-        size=config.demos,
-        seed=config.seed,
-        kinds=config.demo_sets,
-    )
-    run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
-    passed = sum(r.score.passed for r in rows)
-    progress.say(
-        f"demo pool: {passed} of {len(rows)} train tasks passed zero-shot; "
-        f"demo sets: {', '.join(pool.names)}"
-    )
-    return pool
-
-
 def _search(
     config: RunConfig,
     data: Data,
+    space: SearchSpace,
     pool: Pool,
     evaluator: Evaluator,
     into: tuple[RunDirectory, Progress],
@@ -210,7 +184,6 @@ def _search(
         directions=directions(config.costs),
         load_if_exists=True,
     )
-    space = search_space(config, pool)
     return JointSearch(
         SearchConfig(
             space=space,
@@ -234,6 +207,8 @@ def _search(
 
 def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
     check_space(config, sandbox)
+    for teacher in config.teachers:
+        teach(teacher, sandbox)
     check_costs(config)
     check_budget(config.budget, models_of_job(config), data.dev)
 

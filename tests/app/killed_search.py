@@ -205,7 +205,8 @@ def _in_vain(ended: dict[str, Any]) -> int:
     for trial in ended["trials"]:
         point = str(trial["point"])
         tried[point] = max(tried.get(point, 0), trial["tried"])
-    return len(ended["rows"]) - sum(tried.values()) - sum(a["tried"] for a in ended["again"])
+    again = sum(int(trial["tried"]) for trial in ended["again"])
+    return len(ended["rows"]) - sum(tried.values()) - again
 
 
 def _step(chance: random.Random, steps: int, left: int) -> int:
