@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -135,10 +135,7 @@ class Evaluator:
 
     @property
     def slots(self) -> int:
-        """How many tasks are to be executed at the same time, at least 1.
-
-        Where nothing is shared, it is as many as the model answers requests.
-        """
+        """Tasks to execute at the same time: as many as the model answers, or all processes."""
         return self._sharing.slots if self._sharing else concurrency_of(self._lm())
 
     def run(
@@ -162,7 +159,8 @@ class Evaluator:
 
     def prepare(self, program: dspy.Module, label: str, rollout: int = 0) -> Prepared:
         """Return a program that is ready to run; its state must not change any more."""
-        return Prepared(self, program, digest(program.dump_state()), label, rollout)
+        names = {id(predictor): name for name, predictor in program.named_predictors()}
+        return Prepared(self, program, names, digest(program.dump_state()), label, rollout)
 
     def take(self, begun: deque[Begun[Row]]) -> Row:
         """Return the row of the first of these tasks, and take it out.
@@ -197,7 +195,8 @@ class Evaluator:
         def execute() -> Row:
             row = self._execute(prepared, task, key)
             self._rows.put(row)
-            return self._rows.get(key) or row  # if a lease ran out, another one may have been first
+            # If a lease ran out, another process may have been first.
+            return (self._sharing and self._rows.get(key)) or row
 
         return once(self._leases, f"row/{key}", lambda: self._rows.get(key), execute)
 
@@ -227,7 +226,7 @@ class Evaluator:
             attempts=len(answer.attempts),
             calls=tuple(calls),
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
-            trace=_steps(program, trace),
+            trace=_steps(prepared.names, trace),
         )
 
     def _scored(self, task: Task, answer: dspy.Prediction) -> Score:
@@ -256,6 +255,7 @@ class Prepared:
     Attributes:
         evaluator: Runs it.
         program: Not changed any more.
+        names: Of its predictors, by identity.
         program_hash: SHA-256 of its state.
         label: What it is called.
         rollout: Another number draws other samples.
@@ -263,6 +263,7 @@ class Prepared:
 
     evaluator: Evaluator
     program: dspy.Module
+    names: Mapping[int, str]
     program_hash: str
     label: str
     rollout: int
@@ -291,8 +292,7 @@ def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:
     return digest([program_hash, identity, task.content_hash, rollout])
 
 
-def _steps(program: dspy.Module, trace: list[Any]) -> tuple[Step, ...]:
-    names = {id(predictor): name for name, predictor in program.named_predictors()}
+def _steps(names: Mapping[int, str], trace: list[Any]) -> tuple[Step, ...]:
     return tuple(
         Step(predictor=names[id(predictor)], inputs=inputs, outputs=prediction.toDict())
         for predictor, inputs, prediction in trace

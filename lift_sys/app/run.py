@@ -152,10 +152,10 @@ def make_evaluator(
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     identity = weights(model) + environment.source_digest()
 
-    def score(task: Task, code: str | None, failure: str | None) -> Any:
+    def execution(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)
 
-    return Evaluator(lambda: models(model), identity, score, rows, on_row, sharing)
+    return Evaluator(lambda: models(model), identity, execution, rows, on_row, sharing)
 
 
 def models_and_evaluator(

@@ -20,19 +20,16 @@ beside their place and moved into it.
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, Protocol, TextIO, TypeVar
+from typing import TextIO
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
-from pydantic import ValidationError
 
+from lift_sys.app.journal import open_journal
+from lift_sys.app.lines import Kept, KeyedLines, append_line
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
 from lift_sys.inference.leases import Alone, Leases
@@ -106,10 +103,9 @@ class RunDirectory:
         Args:
             directions: Optuna's, of each objective.
         """
-        backend = JournalFileBackend(str(self.path / "study.journal"))
         return optuna.create_study(
             study_name="joint",
-            storage=optuna.storages.JournalStorage(backend),
+            storage=open_journal(self.path / "study.journal"),
             directions=directions,
             load_if_exists=True,
         )
@@ -144,112 +140,6 @@ class RunDirectory:
     def ledger(self) -> KeyedLines[LedgerEntry]:
         """Open what the answers cost."""
         return KeyedLines(self.path / "ledger.jsonl", LedgerEntry)
-
-
-Entry = TypeVar("Entry", Row, StoredCall, LedgerEntry)
-
-
-class Kept(Protocol[Entry]):
-    """Entries by key. ``put`` returns only when the entry would survive a crash."""
-
-    def get(self, key: str) -> Entry | None:
-        """Return the entry with this key, if there is one."""
-        ...
-
-    def put(self, entry: Entry) -> None:
-        """Keep an entry."""
-        ...
-
-    def __iter__(self) -> Iterator[Entry]: ...
-
-    def __len__(self) -> int: ...
-
-
-class KeyedLines(Generic[Entry]):
-    """Entries by key, kept as JSON lines; threads may share them.
-
-    Args:
-        path: The file; need not exist.
-        kind: What an entry is.
-
-    Raises:
-        StoreError: It cannot be read, or a line other than a cut-off last one is broken.
-    """
-
-    def __init__(self, path: Path, kind: type[Entry]) -> None:
-        self._path = path
-        self._kind: type[Entry] = kind
-        self._entries: dict[str, Entry] = {}
-        self._lock = threading.Lock()
-        if path.exists():
-            self._read()
-
-    def get(self, key: str) -> Entry | None:
-        """Return the entry with this key, if there is one."""
-        return self._entries.get(key)
-
-    def put(self, entry: Entry) -> None:
-        """Append an entry; it is on disk when this returns.
-
-        Raises:
-            StoreError: The disk refused; nothing is half-written.
-        """
-        line = entry.model_dump_json()
-        with self._lock:
-            append_line(self._path, line)
-            self._entries[entry.key] = entry
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def _read(self) -> None:
-        try:
-            content = self._path.read_bytes()
-            whole, _, cut = content.rpartition(b"\n")
-            if cut:
-                os.truncate(self._path, len(content) - len(cut))
-        except OSError as error:
-            msg = f"cannot read and mend {self._path}: {error.strerror}"
-            raise StoreError(msg) from error
-        for number, line in enumerate(whole.split(b"\n"), start=1):
-            if not line:
-                continue
-            try:
-                entry = self._kind.model_validate_json(line)
-            except ValidationError as error:
-                msg = f"{self._path}, line {number}: not written by this release; move the run away"
-                raise StoreError(msg) from error
-            self._entries[entry.key] = entry
-
-
-def append_line(path: Path, text: str) -> None:
-    """Append a line; it is on disk when this returns.
-
-    Raises:
-        StoreError: The disk refused; the file is as it was.
-    """
-    try:
-        _append(path, (text + "\n").encode())
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}; free some space and run again"
-        raise StoreError(msg) from error
-
-
-def _append(path: Path, line: bytes) -> None:
-    with path.open("ab", buffering=0) as file:
-        start = file.tell()
-        try:
-            written = file.write(line)
-            os.fsync(file.fileno())
-        except OSError:
-            os.ftruncate(file.fileno(), start)
-            raise
-        if written != len(line):
-            os.ftruncate(file.fileno(), start)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _opened_lock(path: Path) -> TextIO:
