@@ -142,7 +142,7 @@ def test_the_space_of_a_study_is_checked(join: Join) -> None:
     evaluator = Evaluator(lambda: no_model, "other weights", Job(0, in_memory).score, run.rows())
     search = JointSearch(CONFIG, POOL, evaluator, run.study(["maximize"]), set_hypers, run.tell)
 
-    with pytest.raises(ConfigError, match="was made with other code"):
+    with pytest.raises(ConfigError, match="was made with different code"):
         search.compile(Fake(0), valset=EXAMPLES)
 
 

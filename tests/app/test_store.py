@@ -257,8 +257,10 @@ def test_a_run_is_held_by_one_process_and_freed_by_its_death(run: RunDirectory) 
 def test_invocations_are_appended(run: RunDirectory) -> None:
     run.note_invocation(2.5, 1.0)
     run.note_invocation(3.0, 0.0)
-    written = (run.path / "invocations.jsonl").read_text().splitlines()
-    assert written == ['{"engine_seconds":1.0,"seconds":2.5}', '{"engine_seconds":0.0,"seconds":3.0}']
+    assert (run.path / "invocations.jsonl").read_text().splitlines() == [
+        '{"engine_seconds":1.0,"seconds":2.5}',
+        '{"engine_seconds":0.0,"seconds":3.0}',
+    ]
 
 
 def test_what_gathers_while_the_disk_is_busy_is_written_together_or_not_at_all(
