@@ -40,6 +40,12 @@ def optimize(
         Path | None, typer.Option(help="Job as a JSON file; the other options override it.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model id.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="joint (the default), or one of DSPy's, such as gepa.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="What one of DSPy's optimizers starts from.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Most trials.")] = None,
     search_tokens: Annotated[
@@ -63,13 +69,15 @@ def optimize(
 
     from lift_sys.app import environment, gate, jobs
     from lift_sys.app.data import load_data
+    from lift_sys.app.final import FINAL
     from lift_sys.app.models import models_of_job
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import FINAL, POOL, SEARCH, optimize
+    from lift_sys.app.run import POOL, SEARCH, optimize
 
     overrides = {
-        "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
-        "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
+        "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
+        "search_tokens": search_tokens, "pool_tasks": pool_tasks, "dev_tasks": dev_tasks,
+        "test_tasks": test_tasks,
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     data = load_data(job)

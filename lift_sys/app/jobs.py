@@ -13,12 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from lift_sys.app.export import build_program, load_artifact
+from lift_sys.app.teleprompting import check_optimizer
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.sandbox.base import Sandbox
+from programs.ensemble import Program
 from programs.presets import make_program
-from programs.spec_to_code import SpecToCode
 from programs.stages import named_models
 
 EXPECTED_FULL_TRIALS = 4
@@ -52,6 +53,7 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
         msg = f"the configuration{f' {path}' if path else ''} is wrong at {where}: {why}"
         raise ConfigError(msg) from error
     catalogue.get(config.model)
+    check_optimizer(config)
     return config
 
 
@@ -66,7 +68,7 @@ class Chosen:
         path: Of its artifact; ``None`` for a preset.
     """
 
-    program: SpecToCode
+    program: Program
     name: str
     model: str
     path: Path | None = None

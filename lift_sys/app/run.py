@@ -7,7 +7,7 @@ optimizer, engine, sandbox and run directory, which know nothing of each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,18 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment, gate
-from lift_sys.app.assemble import make_artifact, summarise_search, with_test
+from lift_sys.app.assemble import Found, make_artifact, summarise_search, with_test
 from lift_sys.app.data import Data
-from lift_sys.app.export import Artifact, Opening, save_artifact
+from lift_sys.app.export import save_artifact
+from lift_sys.app.final import Final, close_final, open_final, run_final
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report, summarise
+from lift_sys.app.report import Report, build_report, usage_of
 from lift_sys.app.space import check_space, search_space
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
-from lift_sys.config import RunConfig
+from lift_sys.app.teleprompting import check_optimizer, compile_job
+from lift_sys.config import JOINT, RunConfig
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
@@ -37,11 +39,9 @@ from optimizers.pools import Pool, build_pool
 from programs.demos import make_demos
 from programs.hypers import set_hypers
 from programs.presets import make_program
-from programs.spec_to_code import SpecToCode
 from programs.stages import Models
 
-DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
-POOL, SEARCH, FINAL = "demo pool", "search", "final table"
+POOL, SEARCH = "demo pool", "search"
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def optimize(
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
+    check_optimizer(config)
     check_space(config, sandbox)
     run = run_directory(config, data, runs)
     with run.locked():
@@ -102,27 +103,57 @@ def optimize(
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         models = model_source(run.calls())
         evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
-        pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
-        search = _search(config, data, pool, evaluator, (run, progress))
-        student = make_program("single", sandbox).with_models(models)
-        progress.begin(SEARCH)
-        winner = search.compile(student, valset=[to_example(t) for t in data.dev])
-        progress.end()
-        artifact = make_artifact(config, data, winner, search)
-        opening = _open(artifact, config, data, ledger)
-        final = _Final.of(config, data, opened=opening is not None)
-        tables = _run_final(final, winner, evaluator, sandbox, progress)
+        found = _find(config, data, evaluator, (sandbox, models), (run, progress))
+        artifact = found.artifact
+        opening = open_final(artifact, config, data, ledger)
+        final = Final.of(config, data, opened=opening is not None)
+        tables = run_final(final, found.winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        report = report.model_copy(update={"search": summarise_search(search)})
+        told = {"usage": usage_of(list(rows), found.calls), **found.told}
+        report = report.model_copy(update=told)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
         if final.is_test:
-            artifact = with_test(artifact, report, _closed(opening, report, ledger))
+            artifact = with_test(artifact, report, close_final(opening, report, ledger))
         saved = save_artifact(artifact, run.path / "best.json")
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
         return Outcome(report, text, run.path, saved, seconds, progress.engine_seconds)
+
+
+def _find(
+    config: RunConfig,
+    data: Data,
+    evaluator: Evaluator,
+    where: tuple[Sandbox, Models],
+    into: tuple[RunDirectory, Progress],
+) -> Found:
+    if config.optimizer == JOINT:
+        return _find_jointly(config, data, evaluator, where, into)
+    progress = into[1]
+    progress.begin(SEARCH)
+    found = compile_job(config, data, evaluator, where, progress)
+    progress.end()
+    return found
+
+
+def _find_jointly(
+    config: RunConfig,
+    data: Data,
+    evaluator: Evaluator,
+    where: tuple[Sandbox, Models],
+    into: tuple[RunDirectory, Progress],
+) -> Found:
+    (sandbox, models), (_, progress) = where, into
+    pool = _build_pool(config, data, evaluator, sandbox, into)
+    search = _search(config, data, pool, evaluator, into)
+    student = make_program("single", sandbox).with_models(models)
+    progress.begin(SEARCH)
+    winner = search.compile(student, valset=[to_example(t) for t in data.dev])
+    progress.end()
+    artifact = make_artifact(config, data, winner, search)
+    return Found(winner, artifact, {"search": summarise_search(search)})
 
 
 def make_evaluator(
@@ -204,64 +235,6 @@ def _search(
         set_hypers,
         progress.trial,
     )
-
-
-@dataclass(frozen=True)
-class _Final:
-    """The tasks of the final table and what they are called."""
-
-    label: str
-    data_sha256: str
-    tasks: Sequence[Task]
-    is_test: bool
-
-    @classmethod
-    def of(cls, config: RunConfig, data: Data, *, opened: bool) -> _Final:
-        if opened or not gate.holds_test_tasks(data.test):
-            name = config.test_data
-            return cls(name, data.hashes[name], data.test, is_test=True)
-        name = config.dev_data
-        label = f"{name} (the winner was chosen on it)"
-        return cls(label, data.hashes[name], data.dev, is_test=False)
-
-
-def _open(
-    artifact: Artifact, config: RunConfig, data: Data, ledger: gate.Ledger | None
-) -> Opening | None:
-    """Open the test set for a job's winner; the same job again finds it open."""
-    if ledger is None or not gate.holds_test_tasks(data.test):
-        return None
-    sha256 = data.hashes[config.test_data]
-    past = gate.known_result(artifact, sha256, ledger)
-    return past or gate.open_once(artifact, config.test_data, sha256, ledger)
-
-
-def _closed(opening: Opening | None, report: Report, ledger: gate.Ledger | None) -> Opening | None:
-    if opening is None or ledger is None or opening.passed is not None:
-        return opening
-    rate = report.results[-1].rate
-    return gate.close(opening, rate.passed, rate.total, ledger)
-
-
-def _run_final(
-    final: _Final,
-    winner: SpecToCode,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    progress: Progress,
-) -> dict[str, Sequence[Row]]:
-    programs = {
-        DIRECT: make_program("direct", sandbox),
-        ZERO_SHOT: make_program("single", sandbox),
-        WINNER: winner,
-    }
-    progress.begin(FINAL, len(programs) * len(final.tasks))
-    tables: dict[str, Sequence[Row]] = {}
-    for name, program in programs.items():
-        tables[name] = list(evaluator.run(program, final.tasks, name))
-        progress.say(f"  {name}: {summarise(name, tables[name]).rate}")
-    progress.end()
-    return tables
 
 
 def _record_inputs(run: RunDirectory, config: RunConfig) -> None:

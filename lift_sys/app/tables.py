@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from lift_sys.app.report import Report, Result, Search, TokenMatch
+from lift_sys.app.report import Compilation, Report, Result, Search, TokenMatch
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
 from metrics.stats import ALPHA
@@ -38,6 +38,7 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     lines += _stages(report) if detailed else []
     lines += [*_matches(report), *_comparisons(report), ""]
     lines += [_search(report.search), ""] if report.search else []
+    lines += [_compilation(report.compilation), ""] if report.compilation else []
     lines += [_footer(report)]
     return "\n".join(lines) + "\n"
 
@@ -185,6 +186,20 @@ def _search(search: Search) -> str:
             "tell nothing about it."
         )
     return f"{text}; with fresh samples it passed {search.after}."
+
+
+def _compilation(made: Compilation) -> str:
+    """Say what one of DSPy's optimizers tried, and what came of it on the dev tasks."""
+    if made.programs:
+        ran = f" and ran {made.programs} different programs on all dev tasks"
+        chosen = ", which flatters what was chosen by them"
+    else:
+        ran = chosen = ""
+    return (
+        f"Optimizer: {made.optimizer}, from the preset {made.preset}. It had {made.scored:,} "
+        f"answers scored{ran}, for {made.tokens:,} tokens out. On the dev tasks the program passed "
+        f"{made.before} before and {made.after} after it{chosen}."
+    )
 
 
 def _footer(report: Report) -> str:
