@@ -81,7 +81,7 @@ def optimize(
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     data = load_data(job)
-    console = Console()
+    console = Console(file=sys.stdout)  # also while an optimizer's own output is kept away
     planned = {
         POOL: job.pool_tasks,
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),

@@ -7,7 +7,10 @@ answer that it had is replayed.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -109,7 +112,12 @@ def compile_job(
         return metric(*arguments)
 
     optimizer = Uniform(config.optimizer, scored, _settings(config, train, student, lm))
-    with dspy.context(lm=lm):
+    # DSPy's bars and prints go to standard error and would tear the display of the job apart.
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stderr(nowhere),
+        dspy.context(lm=lm),
+    ):
         winner: Program = optimizer.compile(
             student,
             trainset=[to_example(task) for task in train],
