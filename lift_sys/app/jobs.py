@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from lift_sys.app.export import build_program, load_artifact
-from lift_sys.app.teleprompting import check_optimizer
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
@@ -31,7 +30,8 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
     """Return the job that a file and options describe.
 
     Raises:
-        ConfigError: The file cannot be read, or a field is unknown or has a wrong value.
+        ConfigError: The file cannot be read, a field is unknown or has a wrong value, or the
+            optimizer cannot do the job.
     """
     base: dict[str, Any] = {}
     if path is not None:
@@ -53,6 +53,9 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
         msg = f"the configuration{f' {path}' if path else ''} is wrong at {where}: {why}"
         raise ConfigError(msg) from error
     catalogue.get(config.model)
+
+    from lift_sys.app.teleprompting import check_optimizer  # noqa: PLC0415 - heavy
+
     check_optimizer(config)
     return config
 
