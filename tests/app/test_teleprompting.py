@@ -12,8 +12,9 @@ import dspy
 import pytest
 from dspy.lm15 import Request
 from rich.console import Console
+from typer.testing import CliRunner
 
-from lift_sys.app import models
+from lift_sys.app import cli, cli_models, models
 from lift_sys.app.data import Data
 from lift_sys.app.export import build_program, load_artifact
 from lift_sys.app.progress import Progress
@@ -155,6 +156,18 @@ def test_a_seed_decides_what_is_tried(
         job = config("bootstrap_few_shot", preset="direct", seed=seed, demos=1)
         found.append(load_artifact(run(job, tmp_path, sandbox).artifact).predictors)
     assert any(other != found[0] for other in found[1:])
+
+
+def test_the_command_runs_it(
+    engine: ScriptedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_models, "pull_with_progress", lambda _: None)
+    options = "--optimizer bootstrap_few_shot --preset direct --dev-tasks 2 --pool-tasks 2"
+    done = CliRunner().invoke(cli.app, ["optimize", *options.split(), "--runs", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "Optimizer: bootstrap_few_shot, from the preset direct." in done.stdout
+    assert "the winner was chosen on it" in done.stdout
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("preset", PRESETS)
