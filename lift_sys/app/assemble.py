@@ -1,15 +1,25 @@
-"""From a finished search to an artifact: the winner with its evidence."""
+"""From a finished search to artifacts: the winner, and the front, with their evidence."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lift_sys.app import environment
 from lift_sys.app.data import Data
-from lift_sys.app.export import Artifact, Measured, ModelRef, Opening, describe_program, kind_of
+from lift_sys.app.export import (
+    Artifact,
+    Measured,
+    ModelRef,
+    Opening,
+    describe_program,
+    kind_of,
+    save_artifact,
+)
+from lift_sys.app.front import FRONT, artifact_of
 from lift_sys.app.report import Compilation, Report, Search
 from lift_sys.config import RunConfig
 from lift_sys.inference.usage import CallRecord
@@ -40,19 +50,34 @@ class Found:
     calls: Sequence[CallRecord] = ()
 
 
-def make_artifact(config: RunConfig, data: Data, winner: Program, search: JointSearch) -> Artifact:
-    """Return the artifact of a search's winner, with its dev score and where it comes from."""
-    fresh = _fresh(search)
+def make_artifact(
+    config: RunConfig,
+    data: Data,
+    program: Program,
+    search: JointSearch,
+    trial: Trial | None = None,
+) -> Artifact:
+    """Return the artifact of a search's program, with its dev score and where it comes from.
+
+    Args:
+        config: The job.
+        data: Its task sets.
+        program: At the trial's point.
+        search: Finished.
+        trial: By default the winner.
+    """
+    trial = trial or search.best
+    fresh = _fresh(search, trial)
     again = {"dev_again": _measured(config.dev_data, data, fresh)} if fresh else {}
-    scores = {"dev": _measured(config.dev_data, data, search.best), **again}
+    scores = {"dev": _measured(config.dev_data, data, trial), **again}
     found = {
         "pool_sha256": search.pool.content_hash,
         "trials": len(search.trials),
         "configurations": summarise_search(search).configurations,
-        "point": search.best.point,
+        "point": trial.point,
         "search_tokens_out": search.tokens_spent,
     }
-    return _artifact(config, data, winner, scores, found)
+    return _artifact(config, data, program, scores, found)
 
 
 def compiled_artifact(
@@ -111,7 +136,7 @@ def _artifact(
 
 def summarise_search(search: JointSearch) -> Search:
     """Return the figures of a finished search."""
-    fresh = _fresh(search)
+    fresh = _fresh(search, search.best)
     return Search(
         trials=len(search.trials),
         configurations=len({canonical_json(t.point) for t in search.trials}),
@@ -122,9 +147,27 @@ def summarise_search(search: JointSearch) -> Search:
     )
 
 
-def _fresh(search: JointSearch) -> Reevaluation | None:
-    """Return the winner's re-evaluation, if there was one."""
-    return next((r for r in search.reevaluations if r.number == search.best.number), None)
+def save_front(
+    config: RunConfig, data: Data, student: Program, search: JointSearch, run: Path
+) -> None:
+    """Keep an artifact for each program of a search's front, and none of an earlier front.
+
+    Raises:
+        StoreError: The disk refused.
+    """
+    kept = {run / artifact_of(trial): trial for trial in search.front}
+    for stale in (run / FRONT).glob("*.json"):
+        if stale not in kept:
+            stale.unlink()
+    for path, trial in kept.items():
+        path.parent.mkdir(exist_ok=True)
+        program = search.at(student, trial.point)
+        save_artifact(make_artifact(config, data, program, search, trial), path)
+
+
+def _fresh(search: JointSearch, trial: Trial) -> Reevaluation | None:
+    """Return a trial's re-evaluation, if there was one."""
+    return next((r for r in search.reevaluations if r.number == trial.number), None)
 
 
 def with_test(artifact: Artifact, report: Report, opening: Opening | None) -> Artifact:

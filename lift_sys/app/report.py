@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from lift_sys.app.front import Front
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
 from lift_sys.verdict import FailureCategory
@@ -151,6 +152,7 @@ class Report(Versioned):
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
             earlier releases.
         compilation: Likewise, where one of DSPy's optimizers made the last result's program.
+        front: Of a search that kept costs low; ``None`` where it looked at success alone.
     """
 
     current_version: ClassVar[int] = 1
@@ -164,6 +166,7 @@ class Report(Versioned):
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
     compilation: Compilation | None = None
+    front: Front | None = None
 
     @property
     def share_outside_model(self) -> float:

@@ -16,14 +16,21 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment, gate
-from lift_sys.app.assemble import Found, make_artifact, summarise_search, with_test
+from lift_sys.app.assemble import (
+    Found,
+    make_artifact,
+    save_front,
+    summarise_search,
+    with_test,
+)
 from lift_sys.app.data import Data
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import Final, close_final, open_final, run_final
+from lift_sys.app.front import front_of
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, usage_of
-from lift_sys.app.space import check_space, search_space
+from lift_sys.app.space import check_costs, check_space, search_space
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.app.teleprompting import check_optimizer, compile_job
@@ -35,6 +42,7 @@ from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
+from optimizers.objectives import directions
 from optimizers.pools import Pool, build_pool
 from programs.demos import make_demos
 from programs.hypers import set_hypers
@@ -96,6 +104,7 @@ def optimize(
     started = time.perf_counter()
     check_optimizer(config)
     check_space(config, sandbox)
+    check_costs(config)
     run = run_directory(config, data, runs)
     with run.locked():
         _record_inputs(run, config)
@@ -145,7 +154,7 @@ def _find_jointly(
     where: tuple[Sandbox, Models],
     into: tuple[RunDirectory, Progress],
 ) -> Found:
-    (sandbox, models), (_, progress) = where, into
+    (sandbox, models), (run, progress) = where, into
     pool = _build_pool(config, data, evaluator, sandbox, into)
     search = _search(config, data, pool, evaluator, into)
     student = make_program("single", sandbox).with_models(models)
@@ -153,7 +162,10 @@ def _find_jointly(
     winner = search.compile(student, valset=[to_example(t) for t in data.dev])
     progress.end()
     artifact = make_artifact(config, data, winner, search)
-    return Found(winner, artifact, {"search": summarise_search(search)})
+    front = front_of(search, config, data.dev) if config.costs else None
+    if front:
+        save_front(config, data, student, search, run.path)
+    return Found(winner, artifact, {"search": summarise_search(search), "front": front})
 
 
 def make_evaluator(
@@ -214,7 +226,7 @@ def _search(
     study = optuna.create_study(
         study_name="joint",
         storage=optuna.storages.JournalStorage(backend),
-        direction="maximize",
+        directions=directions(config.costs),
         load_if_exists=True,
     )
     space = search_space(config, pool)
@@ -228,6 +240,8 @@ def _search(
             tasks={task.id: task for task in data.dev},
             drop_alpha=config.drop_alpha,
             reevaluate=config.reevaluate,
+            costs=config.costs,
+            wish=config.wish,
         ),
         pool,
         evaluator,

@@ -46,6 +46,8 @@ ONLY_JOINT = (
     "reevaluate",
     "space",
     "first_points",
+    "objectives",
+    "wish",
 )
 """Fields of a job that only the joint search reads."""
 

@@ -15,10 +15,10 @@ from lift_sys.app.report import (
     summarise,
     usage_of,
 )
-from lift_sys.app.tables import markdown, p_text
+from lift_sys.app.tables import markdown
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
-from metrics.stats import Rate
+from metrics.stats import Rate, p_text
 from optimizers.evaluate import Row
 
 

@@ -186,6 +186,8 @@ OTHER: dict[str, Any] = {
     "reevaluate": 1,
     "space": {"temperature": (0.0,)},
     "first_points": (),
+    "objectives": ("tokens",),
+    "wish": "cheapest within 2 points",
 }
 
 
