@@ -64,7 +64,7 @@ class Uniform(Teleprompter):
         settings: What it may spend.
 
     Attributes:
-        effort: What the last compile took; ``None`` before any.
+        effort: What the last compile took.
     """
 
     def __init__(self, optimizer: str | Teleprompter, metric: Metric, settings: Settings) -> None:
@@ -72,7 +72,7 @@ class Uniform(Teleprompter):
         self._optimizer = optimizer
         self._metric = metric
         self._settings = settings
-        self.effort: Effort | None = None
+        self.effort = Effort(0, 0, ())
 
     def compile(
         self,

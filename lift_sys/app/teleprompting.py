@@ -30,6 +30,7 @@ from metrics.stats import Rate
 from optimizers.evaluate import Evaluator, Row
 from optimizers.recipes import RECIPES, Settings
 from optimizers.teleprompters import Uniform
+from optimizers.watching import Effort
 from programs.demos import make_demos
 from programs.ensemble import Ensemble, Program
 from programs.presets import make_program
@@ -125,22 +126,28 @@ def compile_job(
             trainset=[to_example(task) for task in train],
             valset=[to_example(task) for task in data.dev],
         )
-    calls = optimizer.effort.calls if optimizer.effort else ()
+    calls = optimizer.effort.calls
     progress.generated([call for call in calls if not call.reused])
     before = list(evaluator.run(student, data.dev, BEFORE))
     after = list(evaluator.run(winner, data.dev, AFTER))
-    distinct = {call.key: call for call in calls}
-    summary = Compilation(
+    summary = _summary(config, optimizer.effort, before, after)
+    artifact = compiled_artifact(config, data, winner, after, summary)
+    return Found(winner, artifact, {"compilation": summary}, calls)
+
+
+def _summary(
+    config: RunConfig, effort: Effort, before: Sequence[Row], after: Sequence[Row]
+) -> Compilation:
+    distinct = {call.key: call for call in effort.calls}
+    return Compilation(
         optimizer=config.optimizer,
         preset=config.preset,
-        programs=optimizer.effort.programs if optimizer.effort else 0,
-        scored=optimizer.effort.scored if optimizer.effort else 0,
+        programs=effort.programs,
+        scored=effort.scored,
         tokens=Usage.of(distinct.values()).completion_tokens,
         before=_rate(before),
         after=_rate(after),
     )
-    artifact = compiled_artifact(config, data, winner, after, summary)
-    return Found(winner, artifact, {"compilation": summary}, calls)
 
 
 def _settings(

@@ -95,7 +95,7 @@ def test_a_job_ends_in_a_report_and_an_artifact_that_answers(
     assert artifact.provenance["optimizer"] == name
     program = build_program(artifact, sandbox)
     assert isinstance(program, Ensemble) is (name == "ensemble")
-    with dspy.context(lm=models.build_lm("m", tmp_path)):
+    with dspy.context(lm=models.model_source()("m")):
         said = program(spec=TASKS[3].spec, entry_point=TASKS[3].entry_point)
     assert "return x * 5" in said.code
 

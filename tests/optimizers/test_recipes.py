@@ -15,6 +15,7 @@ from dspy.teleprompt.teleprompt import Teleprompter
 from lift_sys.errors import ConfigError
 from lift_sys.record import canonical_json
 from optimizers.teleprompters import Uniform, build
+from optimizers.watching import Effort
 from programs.hypers import hypers_of, set_hypers
 from programs.spec_to_code import SpecToCode
 from tests.optimizers.half_known import (
@@ -90,11 +91,10 @@ def test_labels_become_demos_of_the_predictors_that_they_are_for(setup: Setup) -
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_a_compile_took_is_known(threads: int, setup: Setup) -> None:
     optimizer = Uniform("mipro_v2", setup.metric, replace(SETTINGS, threads=threads))
-    assert optimizer.effort is None
+    assert optimizer.effort == Effort(0, 0, ())
     with dspy.context(lm=setup.lm):
         optimizer.compile(setup.student(), trainset=EXAMPLES)
     effort = optimizer.effort
-    assert effort is not None
     assert len(effort.calls) == len(setup.engine.requests)
     assert {"ir", "code", ""} == {call.stage for call in effort.calls}
     assert effort.scored >= effort.programs * len(EXAMPLES)
