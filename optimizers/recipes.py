@@ -52,6 +52,8 @@ class Settings:
             ``knn_few_shot``.
         join: Makes one program of the members of an ``ensemble``, in its attribute ``programs``; by
             default one that takes the most common code.
+        on_result: Called with what the optimizer itself returned: ``copro`` and ``gepa`` leave the
+            programs that they tried in its attributes.
     """
 
     seed: int = 0
@@ -66,6 +68,7 @@ class Settings:
     join: Callable[[Sequence[dspy.Module]], dspy.Module] = field(
         default=dspy.Ensemble(reduce_fn=most_common_code).compile
     )
+    on_result: Callable[[dspy.Module], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,7 @@ def _gepa(job: Job) -> Made:
         reflection_minibatch_size=min(3, len(job.train)),
         reflection_lm=job.lm,
         component_selector=AskedComponents(),
+        track_stats=True,
         num_threads=settings.threads,
         seed=settings.seed,
     )

@@ -79,12 +79,19 @@ def make_space(
     """Return a space.
 
     Args:
-        choices: By path, in order.
+        choices: By path, in order; a dimension comes no earlier than those it needs.
         needs: What a dimension needs to make a difference; see ``Dimension``.
     """
-    return SearchSpace(
-        tuple(
-            Dimension(path, tuple(values), {p: tuple(v) for p, v in needs.get(path, {}).items()})
-            for path, values in choices.items()
-        )
-    )
+    made: dict[str, Dimension] = {}
+
+    def place(path: str) -> None:
+        needed = {p: tuple(values) for p, values in needs.get(path, {}).items()}
+        for earlier in needed:
+            if earlier not in made:
+                place(earlier)
+        made[path] = Dimension(path, tuple(choices[path]), needed)
+
+    for path in choices:
+        if path not in made:
+            place(path)
+    return SearchSpace(tuple(made.values()))

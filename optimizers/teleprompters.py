@@ -114,6 +114,8 @@ class Uniform(Teleprompter):
             )
             compiled = self._compiled(job, teacher)
         self.effort = watch.effort
+        if settings.on_result:
+            settings.on_result(compiled)
         return _result(student, compiled, settings.labels)
 
     def _compiled(self, job: Job, teacher: dspy.Module | None) -> dspy.Module:

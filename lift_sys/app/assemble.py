@@ -42,12 +42,14 @@ class Found:
         artifact: It with its evidence.
         told: What the report says of the search, by field.
         calls: Of the model, for what no row has.
+        cut: Whether the budget ended the search.
     """
 
     winner: Program
     artifact: Artifact
     told: Mapping[str, Any]
     calls: Sequence[CallRecord] = ()
+    cut: bool = False
 
 
 def make_artifact(
@@ -126,7 +128,7 @@ def _artifact(
         scores=scores,
         provenance={
             "seed": config.seed,
-            "config": config.model_dump(mode="json"),
+            "config": config.asked(),
             "data_sha256": dict(data.hashes),
             **found,
             "environment": environment.describe(),

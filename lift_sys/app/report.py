@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from lift_sys.app.front import Front
+from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
 from lift_sys.verdict import FailureCategory
@@ -152,6 +153,7 @@ class Report(Versioned):
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
             earlier releases.
         compilation: Likewise, where one of DSPy's optimizers made the last result's program.
+        budget: What was spent of it; ``None`` where there was none.
         front: Of a search that kept costs low; ``None`` where it looked at success alone.
     """
 
@@ -166,6 +168,7 @@ class Report(Versioned):
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
     compilation: Compilation | None = None
+    budget: BudgetUse | None = None
     front: Front | None = None
 
     @property

@@ -7,7 +7,7 @@ optimizer, engine, sandbox and run directory, which know nothing of each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,28 @@ from lift_sys.app.assemble import (
 )
 from lift_sys.app.data import Data
 from lift_sys.app.export import save_artifact
-from lift_sys.app.final import Final, close_final, open_final, run_final
+from lift_sys.app.final import (
+    DIRECT,
+    FINAL,
+    WINNER,
+    ZERO_SHOT,
+    Final,
+    close_final,
+    open_final,
+    run_final,
+)
 from lift_sys.app.front import front_of
-from lift_sys.app.models import model_source, weights
+from lift_sys.app.models import model_source, models_of_job, weights
+from lift_sys.app.pool import POOL, Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, usage_of
 from lift_sys.app.space import check_costs, check_space, search_space
+from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.app.teleprompting import check_optimizer, compile_job
 from lift_sys.config import JOINT, RunConfig
+from lift_sys.errors import BudgetSpent
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
@@ -43,13 +55,13 @@ from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.objectives import directions
-from optimizers.pools import Pool, build_pool
-from programs.demos import make_demos
+from optimizers.pools import Pool
+from optimizers.space import SearchSpace
 from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.stages import Models
 
-POOL, SEARCH = "demo pool", "search"
+SEARCH = "search"
 
 
 @dataclass(frozen=True)
@@ -99,26 +111,33 @@ def optimize(
             closed and the final table is of the dev tasks.
 
     Raises:
+        BudgetSpent: Before there was a winner, or in the final table; then the winner is saved.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
-    check_optimizer(config)
-    check_space(config, sandbox)
-    check_costs(config)
+    _check(config, data, sandbox)
     run = run_directory(config, data, runs)
     with run.locked():
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
-        models = model_source(run.calls())
-        evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
-        found = _find(config, data, evaluator, (sandbox, models), (run, progress))
+        spending = _spending(config, data, (run, rows), opened=ledger is not None)
+        models = model_source(run.calls(), spending.account)
+        watch = spending.watch(progress.row)
+        evaluator = make_evaluator(config.model, sandbox, rows, models, watch)
+        source = Source(config, data, evaluator, sandbox, models)
+        found = _find(source, spending, run, progress)
         artifact = found.artifact
         opening = open_final(artifact, config, data, ledger)
         final = Final.of(config, data, opened=opening is not None)
-        tables = run_final(final, found.winner, evaluator, sandbox, progress)
+        with spending.final(FINAL, lambda: save_artifact(artifact, run.path / "best.json")):
+            tables = run_final(final, found.winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        told = {"usage": usage_of(list(rows), found.calls), **found.told}
+        told = {
+            **found.told,
+            "usage": usage_of(list(rows), found.calls),
+            "budget": spending.use(ended_search=found.cut),
+        }
         report = report.model_copy(update=told)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
@@ -131,41 +150,41 @@ def optimize(
         return Outcome(report, text, run.path, saved, seconds, progress.engine_seconds)
 
 
-def _find(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    where: tuple[Sandbox, Models],
-    into: tuple[RunDirectory, Progress],
-) -> Found:
+def _find(source: Source, spending: Spending, run: RunDirectory, progress: Progress) -> Found:
+    """Let the optimizer of a job find its program."""
+    config = source.config
     if config.optimizer == JOINT:
-        return _find_jointly(config, data, evaluator, where, into)
-    progress = into[1]
+        return _find_jointly(source, spending, run, progress)
+    spending.account.enter(SEARCH)
     progress.begin(SEARCH)
-    found = compile_job(config, data, evaluator, where, progress)
+    try:
+        found = compile_job(source, progress)
+    except BudgetSpent as refused:
+        msg = f"{refused}; {config.optimizer} was not done, and there is no winner yet"
+        raise BudgetSpent(msg) from refused
     progress.end()
     return found
 
 
 def _find_jointly(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    where: tuple[Sandbox, Models],
-    into: tuple[RunDirectory, Progress],
+    source: Source, spending: Spending, run: RunDirectory, progress: Progress
 ) -> Found:
-    (sandbox, models), (run, progress) = where, into
-    pool = _build_pool(config, data, evaluator, sandbox, into)
-    search = _search(config, data, pool, evaluator, into)
-    student = make_program("single", sandbox).with_models(models)
+    config, data = source.config, source.data
+    spending.account.enter(POOL)
+    pool = obtain_pool(source, run, progress)
+    student = make_program("single", source.sandbox).with_models(source.models)
+    space = search_space(config, pool, student)
+    search = _search(config, data, space, pool, source.evaluator, (run, progress))
     progress.begin(SEARCH)
-    winner = search.compile(student, valset=[to_example(t) for t in data.dev])
+    with spending.search(SEARCH, len(data.dev)):
+        winner = search.compile(student, valset=[to_example(t) for t in data.dev])
     progress.end()
     artifact = make_artifact(config, data, winner, search)
     front = front_of(search, config, data.dev) if config.costs else None
     if front:
         save_front(config, data, student, search, run.path)
-    return Found(winner, artifact, {"search": summarise_search(search), "front": front})
+    told = {"search": summarise_search(search), "front": front}
+    return Found(winner, artifact, told, cut=search.cut is not None)
 
 
 def make_evaluator(
@@ -184,38 +203,10 @@ def make_evaluator(
     return Evaluator(lambda: models(model), identity, score, rows, on_row)
 
 
-def _build_pool(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    into: tuple[RunDirectory, Progress],
-) -> Pool:
-    run, progress = into
-    teacher = make_program("single", sandbox)
-    progress.begin(POOL, config.pool_tasks)
-    rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
-    progress.end()
-    pool = build_pool(
-        data.train,
-        rows,
-        make_demos,
-        size=config.demos,
-        seed=config.seed,
-        kinds=config.demo_sets,
-    )
-    run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
-    passed = sum(r.score.passed for r in rows)
-    progress.say(
-        f"demo pool: {passed} of {len(rows)} train tasks passed zero-shot; "
-        f"demo sets: {', '.join(pool.names)}"
-    )
-    return pool
-
-
 def _search(
     config: RunConfig,
     data: Data,
+    space: SearchSpace,
     pool: Pool,
     evaluator: Evaluator,
     into: tuple[RunDirectory, Progress],
@@ -229,7 +220,6 @@ def _search(
         directions=directions(config.costs),
         load_if_exists=True,
     )
-    space = search_space(config, pool)
     return JointSearch(
         SearchConfig(
             space=space,
@@ -249,6 +239,24 @@ def _search(
         set_hypers,
         progress.trial,
     )
+
+
+def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+    check_optimizer(config)
+    check_space(config, sandbox)
+    for teacher in config.teachers:
+        teach(teacher, sandbox)
+    check_costs(config)
+    check_budget(config.budget, models_of_job(config), data.dev)
+
+
+def _spending(
+    config: RunConfig, data: Data, kept: tuple[RunDirectory, Iterable[Row]], *, opened: bool
+) -> Spending:
+    """Return what the job spends; on dev tasks the winner of its final table has been run."""
+    final, (run, rows) = Final.of(config, data, opened=opened), kept
+    before = [row for row in rows if row.label not in {DIRECT, ZERO_SHOT, WINNER}]
+    return Spending(config.budget, run, before, (3 if final.is_test else 2) * len(final.tasks))
 
 
 def _record_inputs(run: RunDirectory, config: RunConfig) -> None:

@@ -16,32 +16,35 @@ from typing import Any
 import dspy
 
 from lift_sys.app.assemble import Found, compiled_artifact
-from lift_sys.app.data import Data
+from lift_sys.app.pool import Source
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Compilation
+from lift_sys.app.space import asked_predictors
 from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.usage import Usage
-from lift_sys.sandbox.base import ClosedSandbox, Sandbox
+from lift_sys.sandbox.base import ClosedSandbox
 from lift_sys.tasks import Task
 from metrics.adapters import ExecutionMetric, to_example
 from metrics.stats import Rate
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Row
 from optimizers.recipes import RECIPES, Settings
 from optimizers.teleprompters import Uniform
 from optimizers.watching import Effort
 from programs.demos import make_demos
 from programs.ensemble import Ensemble, Program
 from programs.presets import make_program
-from programs.rendering import requests_of
 from programs.spec_to_code import SpecToCode
-from programs.stages import Models, show_nearest
+from programs.stages import show_nearest
 
 BEFORE, AFTER = "start", "compiled winner on dev"
 
 ONLY_JOINT = (
     "demo_sets",
+    "teachers",
+    "demos_for",
+    "instructions",
     "search_tokens",
     "drop_alpha",
     "reevaluate",
@@ -65,7 +68,8 @@ def check_optimizer(config: RunConfig) -> None:
         raise ConfigError(msg)
     idle = ("preset",) if name == JOINT else ONLY_JOINT
     for field in idle:
-        if getattr(config, field) != RunConfig.model_fields[field].default:
+        default = RunConfig.model_fields[field].get_default(call_default_factory=True)
+        if getattr(config, field) != default:
             msg = f"the optimizer {name!r} does not use {field!r}; leave it out of the job"
             raise ConfigError(msg)
     if name == JOINT:
@@ -73,38 +77,30 @@ def check_optimizer(config: RunConfig) -> None:
     if not config.pool_tasks:
         msg = f"{name} works on train tasks: pool_tasks must be at least 1"
         raise ConfigError(msg)
-    predictors = asked_predictors(make_program(config.preset, ClosedSandbox()))
+    predictors = predictors_of(config, make_program(config.preset, ClosedSandbox()))
     settings = Settings(trials=config.trials, demos=config.demos)
     RECIPES[name].check(name, settings, len(predictors))
 
 
-def asked_predictors(program: SpecToCode) -> tuple[str, ...]:
-    """Return the paths of the predictors that a program's hypers switch on, in their order."""
-    asked = {f"{request.stage}.predict" for request in requests_of(program)}
-    return tuple(path for path, _ in program.named_predictors() if path in asked)
+def predictors_of(config: RunConfig, program: SpecToCode) -> tuple[str, ...]:
+    """Return the paths of the predictors that a program asks: its hypers stay as they are."""
+    return asked_predictors(config.model_copy(update={"space": {}}), program)
 
 
-def compile_job(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    where: tuple[Sandbox, Models],
-    progress: Progress,
-) -> Found:
+def compile_job(source: Source, progress: Progress) -> Found:
     """Run a job's optimizer on train and dev tasks.
 
     Args:
-        config: The job.
-        data: Its task sets.
-        evaluator: Runs the program that it starts from, and the one that it makes, on dev tasks.
-        where: Where code runs, and what gives models.
+        source: What it has to work with; its evaluator runs the program that the optimizer starts
+            from, and the one that it makes, on dev tasks.
         progress: Told of every answer.
 
     Raises:
         ConfigError: There is nothing to make demos of.
         LiftError: A model, disk, backend or sandbox failure. Every answer is kept.
     """
-    sandbox, models = where
+    config, data, evaluator = source.config, source.data, source.evaluator
+    sandbox, models = source.sandbox, source.models
     train = data.train[: config.pool_tasks]
     student = make_program(config.preset, sandbox).with_models(models)
     lm = models(config.model)
@@ -166,7 +162,7 @@ def _settings(
         trials=config.trials,
         demos=config.demos,
         threads=concurrency_of(lm),
-        predictors=asked_predictors(student),
+        predictors=predictors_of(config, student),
         labels=labels,
         show_nearest=show_nearest,
         join=Ensemble,

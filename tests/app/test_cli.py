@@ -176,6 +176,20 @@ def test_a_wrong_configuration(tmp_path: Path, document: object, words: str) -> 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("tokens", "KEY=VALUE"),
+        ("euros=3", "tokens, usd, seconds"),
+        ("tokens=many", "budget.tokens"),
+        ("tokens=20", "at least tokens="),
+    ],
+)
+def test_a_wrong_budget(tmp_path: Path, option: str, words: str) -> None:
+    refused(lift("optimize", "--budget", option, "--runs", str(tmp_path / "runs")), words)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_neither_artifact_nor_preset() -> None:
     refused(lift("eval"), "--preset")
 

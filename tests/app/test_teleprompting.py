@@ -19,9 +19,9 @@ from lift_sys.app.data import Data
 from lift_sys.app.export import build_program, load_artifact
 from lift_sys.app.progress import Progress
 from lift_sys.app.run import Outcome, optimize
-from lift_sys.app.teleprompting import ONLY_JOINT, asked_predictors, check_optimizer
+from lift_sys.app.teleprompting import ONLY_JOINT, check_optimizer, predictors_of
 from lift_sys.config import RunConfig
-from lift_sys.errors import ConfigError, ProviderError
+from lift_sys.errors import BudgetSpent, ConfigError, ProviderError
 from lift_sys.inference.failures import EngineError
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
@@ -148,6 +148,21 @@ def test_an_interrupted_job_pays_for_nothing_twice(
     assert outcome.report.usage == expected.report.usage
 
 
+def test_a_budget_ends_a_job_that_goes_on_with_a_larger_one(
+    engine: ScriptedEngine, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    job = config("copro", preset="direct")
+    expected = run(job, tmp_path / "whole", sandbox)
+    whole = len(engine.requests)
+    engine.requests.clear()
+    with pytest.raises(BudgetSpent, match="copro was not done, and there is no winner yet"):
+        run(config("copro", preset="direct", budget={"tokens": 400}), tmp_path / "cut", sandbox)
+    assert engine.requests
+    outcome = run(job, tmp_path / "cut", sandbox)
+    assert timeless(outcome) == timeless(expected)
+    assert len(engine.requests) == whole
+
+
 def test_a_seed_decides_what_is_tried(
     engine: ScriptedEngine, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -172,7 +187,7 @@ def test_the_command_runs_it(
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_only_predictors_that_are_asked_are_changed(preset: str) -> None:
-    asked = asked_predictors(make_program(preset, ClosedSandbox()))
+    asked = predictors_of(RunConfig(preset=preset), make_program(preset, ClosedSandbox()))
     assert ("ir_generator.predict" in asked) is (preset != "direct")
     assert ("reasoner.predict" in asked) is (preset in {"chain_of_thought", "hybrid"})
     assert ("critic.predict" in asked) is (preset == "refine")
@@ -181,6 +196,9 @@ def test_only_predictors_that_are_asked_are_changed(preset: str) -> None:
 
 OTHER: dict[str, Any] = {
     "demo_sets": ("bank",),
+    "teachers": ({"preset": "direct"},),
+    "demos_for": "predictor",
+    "instructions": {"copro": 1},
     "search_tokens": 1,
     "drop_alpha": 0.05,
     "reevaluate": 1,
