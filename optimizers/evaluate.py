@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -153,7 +153,8 @@ class Evaluator:
 
     def prepare(self, program: dspy.Module, label: str, rollout: int = 0) -> Prepared:
         """Return a program that is ready to run; its state must not change any more."""
-        return Prepared(self, program, digest(program.dump_state()), label, rollout)
+        names = {id(predictor): name for name, predictor in program.named_predictors()}
+        return Prepared(self, program, names, digest(program.dump_state()), label, rollout)
 
     def take(self, begun: deque[Begun[Row]]) -> Row:
         """Return the row of the first of these tasks, and take it out.
@@ -216,7 +217,7 @@ class Evaluator:
             attempts=len(answer.attempts),
             calls=tuple(calls),
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
-            trace=_steps(program, trace),
+            trace=_steps(prepared.names, trace),
         )
 
     def _scored(self, task: Task, answer: dspy.Prediction) -> Score:
@@ -245,6 +246,7 @@ class Prepared:
     Attributes:
         evaluator: Runs it.
         program: Not changed any more.
+        names: Of its predictors, by identity.
         program_hash: SHA-256 of its state.
         label: What it is called.
         rollout: Another number draws other samples.
@@ -252,6 +254,7 @@ class Prepared:
 
     evaluator: Evaluator
     program: dspy.Module
+    names: Mapping[int, str]
     program_hash: str
     label: str
     rollout: int
@@ -280,8 +283,7 @@ def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:
     return digest([program_hash, identity, task.content_hash, rollout])
 
 
-def _steps(program: dspy.Module, trace: list[Any]) -> tuple[Step, ...]:
-    names = {id(predictor): name for name, predictor in program.named_predictors()}
+def _steps(names: Mapping[int, str], trace: list[Any]) -> tuple[Step, ...]:
     return tuple(
         Step(predictor=names[id(predictor)], inputs=inputs, outputs=prediction.toDict())
         for predictor, inputs, prediction in trace

@@ -41,6 +41,7 @@ class Progress:
         self._phase = ""
         self._label = ""
         self._done = 0
+        self._tried = 0
         self._tokens = 0
         self._speeds: dict[str, tuple[int, float]] = {}
         self._last_line = time.monotonic()
@@ -68,7 +69,7 @@ class Progress:
 
     def begin(self, phase: str, planned: int | None = None) -> None:
         """Enter a phase."""
-        self._phase, self._done = phase, 0
+        self._phase, self._done, self._tried = phase, 0, 0
         if planned is not None:
             self._planned[phase] = planned
         self._show()
@@ -104,7 +105,9 @@ class Progress:
             self.engine_seconds += call.seconds
 
     def trial(self, trial: Trial) -> None:
-        """Tell how a trial ended."""
+        """Tell how a trial ended; of one that was stored no rows were shown."""
+        self._tried += trial.tried
+        self._done = max(self._done, self._tried)
         point = ", ".join(f"{k}={v}" for k, v in trial.point.items())
         end = "" if trial.complete else f" ({trial.dropped}: given up after {trial.tried} tasks)"
         self.say(

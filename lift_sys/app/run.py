@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import (
@@ -36,6 +35,7 @@ from lift_sys.app.final import (
     run_final,
 )
 from lift_sys.app.front import front_of
+from lift_sys.app.journal import open_journal
 from lift_sys.app.models import model_source, models_of_job, weights
 from lift_sys.app.pool import POOL, Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
@@ -197,10 +197,10 @@ def make_evaluator(
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     identity = weights(model) + environment.source_digest()
 
-    def score(task: Task, code: str | None, failure: str | None) -> Any:
+    def execution(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)
 
-    return Evaluator(lambda: models(model), identity, score, rows, on_row)
+    return Evaluator(lambda: models(model), identity, execution, rows, on_row)
 
 
 def _search(
@@ -213,10 +213,9 @@ def _search(
 ) -> JointSearch:
     run, progress = into
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = JournalFileBackend(str(run.path / "study.journal"))
     study = optuna.create_study(
         study_name="joint",
-        storage=optuna.storages.JournalStorage(backend),
+        storage=open_journal(run.path / "study.journal"),
         directions=directions(config.costs),
         load_if_exists=True,
     )

@@ -14,7 +14,7 @@ from lift_sys.app.report import Compilation, Report, Result, Search, TokenMatch
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
-from metrics.stats import ALPHA, p_text
+from metrics.stats import ALPHA, Rate, p_text
 from optimizers.trials import Dropped
 
 REASONS: dict[Dropped, str] = {
@@ -181,14 +181,29 @@ def _search(search: Search, budget: BudgetUse | None) -> str:
         f"{f' ({why})' if why else ''}. On the dev tasks the winner passed {search.before} when it "
         "was chosen, which flatters the best of several"
     )
+    return f"{text}; {_again(search)}{_warning(search.before)}"
+
+
+def _again(search: Search) -> str:
     if search.after is None:
-        return f"{text}; it was not run again (`reevaluate`)."
+        return "it was not run again (`reevaluate`)."
     if search.repeated:
         return (
-            f"{text}; run again it gave the same answers, because nothing is sampled, so that can "
-            "tell nothing about it."
+            "run again it gave the same answers, because nothing is sampled, so that can tell "
+            "nothing about it."
         )
-    return f"{text}; with fresh samples it passed {search.after}."
+    return f"with fresh samples it passed {search.after}."
+
+
+def _warning(rate: Rate) -> str:
+    """Say what a search could not show."""
+    if rate.total == 1:
+        return " One task cannot show that one program is better than another."
+    if rate.passed == 0:
+        return " Nothing passed any of them: the winner is what spent the fewest tokens."
+    if rate.passed == rate.total:
+        return " Where several programs pass all of them, the one with the fewest tokens won."
+    return ""
 
 
 def _compilation(made: Compilation) -> str:

@@ -6,15 +6,7 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app.report import (
-    Compilation,
-    Report,
-    Search,
-    TokenMatch,
-    build_report,
-    summarise,
-    usage_of,
-)
+from lift_sys.app.report import Report, Search, TokenMatch, build_report, summarise
 from lift_sys.app.tables import markdown
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
@@ -298,30 +290,18 @@ def test_a_search_tells_how_many_it_tried_and_the_rate_before_and_after(
 
 
 @pytest.mark.parametrize(
-    ("programs", "said"),
+    ("before", "says"),
     [
-        (3, "and ran 3 different programs on all dev tasks, for 90 tokens out."),
-        (0, "It had 1,200 answers scored, for 90 tokens out."),
+        (Rate.of(0, 8), "Nothing passed any of them: the winner is what spent the fewest tokens."),
+        (Rate.of(8, 8), "the one with the fewest tokens won."),
+        (Rate.of(1, 1), "One task cannot show that one program is better than another."),
+        (Rate.of(0, 1), "One task cannot show"),
+        (Rate.of(5, 8), "it was not run again (`reevaluate`)."),
     ],
 )
-def test_what_an_optimizer_did_is_told(programs: int, said: str) -> None:
-    made = Compilation(
-        optimizer="gepa",
-        preset="direct",
-        programs=programs,
-        scored=1200,
-        tokens=90,
-        before=Rate.of(2, 8),
-        after=Rate.of(5, 8),
-    )
-    report = build_report("x", "0", {"a": rows("10")}, []).model_copy(update={"compilation": made})
-    text = markdown(report)
-    assert "Optimizer: gepa, from the preset direct." in text
-    assert said in text
-    assert "passed 2/8" in text
-    assert ("flatters" in text) is bool(programs)
-
-
-def test_a_call_counts_once_whoever_made_it() -> None:
-    ran = [row(0, passed=True, calls=(call("a"), call("")))]
-    assert usage_of(ran, [call("a"), call("b"), call("b")]).calls == 3
+def test_a_search_says_what_its_tasks_cannot_show(before: Rate, says: str) -> None:
+    tried = Search(trials=2, configurations=2, dropped={}, before=before)
+    text = markdown(make_report().model_copy(update={"search": tried}))
+    (line,) = [line for line in text.splitlines() if line.startswith("Search:")]
+    assert says in line
+    assert ("(`reevaluate`). " in line) == (before != Rate.of(5, 8))

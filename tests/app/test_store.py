@@ -65,11 +65,12 @@ def test_threads_write_one_after_the_other(
 ) -> None:
     append, writing = store.append_line, threading.Semaphore(1)
 
-    def alone(path: Path, text: str) -> None:
+    def alone(path: Path, text: str, size: int | None = None) -> int:
         assert writing.acquire(blocking=False)
         time.sleep(0.01)
-        append(path, text)
+        size = append(path, text, size)
         writing.release()
+        return size
 
     monkeypatch.setattr(store, "append_line", alone)
     rows = run.rows()
@@ -257,3 +258,35 @@ def test_invocations_are_appended(run: RunDirectory) -> None:
     run.note_invocation(3.0, 0.0)
     lines = (run.path / "invocations.jsonl").read_text().splitlines()
     assert lines == ['{"engine_seconds":1.0,"seconds":2.5}', '{"engine_seconds":0.0,"seconds":3.0}']
+
+
+def test_what_gathers_while_the_disk_is_busy_is_written_together_or_not_at_all(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, sizes = store.append_line, list[int]()
+    first_writes, go = threading.Event(), threading.Event()
+
+    def slow(path: Path, text: str, size: int | None = None) -> int:
+        first_writes.set()
+        go.wait(5)
+        sizes.append(text.count("\n") + 1)
+        if len(sizes) == 3:
+            raise StoreError("full")
+        return append(path, text, size)
+
+    monkeypatch.setattr(store, "append_line", slow)
+    rows = run.rows()
+    with ThreadPoolExecutor(8) as threads:
+        begun = [threads.submit(rows.put, row("0"))]
+        first_writes.wait(5)
+        begun += [threads.submit(rows.put, row(str(n))) for n in range(1, 6)]
+        while len(rows._batch.entries) < 5:
+            time.sleep(0.01)
+        go.set()
+    assert [future.result() for future in begun] == [None] * 6
+    assert sizes == [1, 5]
+    with pytest.raises(StoreError, match="full"):
+        rows.put(row("6"))
+    assert rows.get("6") is None
+    assert rows.get("3") == row("3")
+    assert sorted(keys(run)) == list("012345")
