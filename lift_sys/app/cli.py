@@ -41,6 +41,12 @@ def optimize(
         Path | None, typer.Option(help="Job as a JSON file; the other options override it.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model id.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="joint (the default), or one of DSPy's, such as gepa.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="What one of DSPy's optimizers starts from.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Most trials.")] = None,
     search_tokens: Annotated[
@@ -94,15 +100,15 @@ def optimize(
     from lift_sys.app.worker import Meeting, opened_run
 
     overrides = {
-        "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
-        "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
-        "budget": jobs.read_budget(budget or ()),
+        "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
+        "search_tokens": search_tokens, "pool_tasks": pool_tasks, "dev_tasks": dev_tasks,
+        "test_tasks": test_tasks, "budget": jobs.read_budget(budget or ()),
         "objectives": objective or None, "wish": wish,
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     meeting = Meeting.of(storage, study, slots)
     data = load_data(job)
-    console = Console()
+    console = Console(file=sys.stdout)  # also while an optimizer's own output is kept away
     planned = {
         POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from lift_sys.app import environment, gate
-from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
+from lift_sys.app.assemble import (
+    Found,
+    make_artifact,
+    save_front,
+    summarise_search,
+    with_test,
+)
 from lift_sys.app.data import Data
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import (
@@ -30,13 +36,15 @@ from lift_sys.app.front import front_of
 from lift_sys.app.models import model_source, models_of_job, weights
 from lift_sys.app.pool import POOL, Source, teach
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report
+from lift_sys.app.report import Report, build_report, usage_of
 from lift_sys.app.searching import SEARCH, compile_winner, prepare_search
 from lift_sys.app.space import check_costs, check_space
 from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
-from lift_sys.config import RunConfig
+from lift_sys.app.teleprompting import check_optimizer, compile_job
+from lift_sys.config import JOINT, RunConfig
+from lift_sys.errors import BudgetSpent
 from lift_sys.inference.budget import Account
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.record import canonical_json
@@ -109,27 +117,20 @@ def optimize(
         watch = spending.watch(progress.row)
         account = spending.account
         models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
-        student = make_program("single", sandbox).with_models(models)
-        account.enter(POOL)
         source = Source(config, data, evaluator, sandbox, models)
-        search = prepare_search(source, student, run, progress)
-        with spending.search(SEARCH, len(data.dev)):
-            winner = compile_winner(search, student, data, progress)
-        artifact = make_artifact(config, data, winner, search)
-        front = front_of(search, config, data.dev) if config.costs else None
-        if front:
-            save_front(config, data, student, search, run.path)
+        found = _find(source, spending, run, progress)
+        artifact = found.artifact
         opening = open_final(artifact, config, data, ledger)
         final = Final.of(config, data, opened=opening is not None)
         with spending.final(FINAL, lambda: save_artifact(artifact, run.path / "best.json")):
-            tables = run_final(final, winner, evaluator, sandbox, progress)
-        found = {
-            "search": summarise_search(search),
-            "front": front,
-            "budget": spending.use(ended_search=search.cut is not None),
-        }
+            tables = run_final(final, found.winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        report = report.model_copy(update=found)
+        told = {
+            **found.told,
+            "usage": usage_of(list(rows), found.calls),
+            "budget": spending.use(ended_search=found.cut),
+        }
+        report = report.model_copy(update=told)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
@@ -139,6 +140,39 @@ def optimize(
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
         return Outcome(report, text, run.path, saved, seconds, progress.engine_seconds)
+
+
+def _find(source: Source, spending: Spending, run: RunDirectory, progress: Progress) -> Found:
+    """Let the optimizer of a job find its program."""
+    config = source.config
+    if config.optimizer == JOINT:
+        return _find_jointly(source, spending, run, progress)
+    spending.account.enter(SEARCH)
+    progress.begin(SEARCH)
+    try:
+        found = compile_job(source, progress)
+    except BudgetSpent as refused:
+        msg = f"{refused}; {config.optimizer} was not done, and there is no winner yet"
+        raise BudgetSpent(msg) from refused
+    progress.end()
+    return found
+
+
+def _find_jointly(
+    source: Source, spending: Spending, run: RunDirectory, progress: Progress
+) -> Found:
+    config, data = source.config, source.data
+    spending.account.enter(POOL)
+    student = make_program("single", source.sandbox).with_models(source.models)
+    search = prepare_search(source, student, run, progress)
+    with spending.search(SEARCH, len(data.dev)):
+        winner = compile_winner(search, student, data, progress)
+    artifact = make_artifact(config, data, winner, search)
+    front = front_of(search, config, data.dev) if config.costs else None
+    if front:
+        save_front(config, data, student, search, run.path)
+    told = {"search": summarise_search(search), "front": front}
+    return Found(winner, artifact, told, cut=search.cut is not None)
 
 
 def make_evaluator(
@@ -182,6 +216,7 @@ def models_and_evaluator(
 
 
 def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+    check_optimizer(config)
     check_space(config, sandbox)
     for teacher in config.teachers:
         teach(teacher, sandbox)

@@ -20,7 +20,7 @@ from lift_sys.app.run import models_and_evaluator, run_directory
 from lift_sys.app.searching import compile_winner, prepare_search
 from lift_sys.app.shared_run import SHARED_SLOTS, SharedRun, basis_of
 from lift_sys.app.store import RunDirectory
-from lift_sys.config import Budget, RunConfig
+from lift_sys.config import JOINT, Budget, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.record import digest
 from lift_sys.sandbox.base import Sandbox
@@ -65,16 +65,19 @@ def opened_run(
     """Open the run of a job: its directory, or a shared study that is begun or joined.
 
     Raises:
-        ConfigError: The study is of another job, or of other code or data, or there is a budget,
-            whose ledger is that of one process.
+        ConfigError: The study is of another job, or of other code or data, or the job has what
+            belongs to one process: a budget, or an optimizer other than the joint search.
         StoreError: Database or disk do not answer.
     """
-    if meeting and config.budget != Budget():
-        msg = "a budget is kept by one process; limit a shared study by trials and search_tokens"
-        raise ConfigError(msg)
     if meeting is None:
         yield run_directory(config, data, runs)
         return
+    if config.optimizer != JOINT:
+        msg = f"the optimizer {config.optimizer!r} works in one process; share a joint search"
+        raise ConfigError(msg)
+    if config.budget != Budget():
+        msg = "a budget is kept by one process; limit a shared study by trials and search_tokens"
+        raise ConfigError(msg)
     database = Database(meeting.storage)
     # A directory of its own: what the same job left on this machine alone is not this study's.
     place = runs / f"study-{digest([str(database), meeting.study])[:12]}"

@@ -159,6 +159,8 @@ def test_a_missing_task_file(tmp_path: Path) -> None:
         ({"space": {"temprature": [0.0]}}, "temprature"),
         ({"space": {"temperature": [0.0], "n": [99]}}, "99"),
         ({"model": "gpt"}, "gpt"),
+        ({"optimizer": "best"}, "labeled_few_shot"),
+        ({"optimizer": "gepa", "drop_alpha": 0.1}, "does not use 'drop_alpha'"),
         ({"space": {"temperature": [0.0], "critic.model": ["gpt"]}}, "gpt"),
         ({"space": {"temperature": [0.0], "critic.model": ["program", "claude"]}}, "anthropic"),
         ({"schema_version": 9}, "upgrade"),

@@ -18,7 +18,7 @@ from lift_sys.app.data import load_data
 from lift_sys.app.export import load_artifact
 from lift_sys.app.progress import Progress
 from lift_sys.app.worker import Meeting, joined_run, opened_run, work
-from lift_sys.config import RunConfig
+from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference.leases import Leases
 from lift_sys.inference.replay import Calls, ReplayEngine
@@ -136,6 +136,23 @@ def test_a_worker_with_other_tasks_is_refused(
 
     with pytest.raises(ConfigError, match="was begun with other data"):
         helped(meeting, tmp_path / "helper", sandbox)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"budget": Budget(tokens=10**6)}, "a budget is kept by one process"),
+        ({"optimizer": "simba"}, "'simba' works in one process"),
+    ],
+)
+def test_what_belongs_to_one_process_is_refused(
+    config: RunConfig, tmp_path: Path, change: dict[str, Any], why: str
+) -> None:
+    meeting = Meeting(f"sqlite:///{tmp_path}/study.db", "job")
+    other = config.model_copy(update=change)
+
+    with pytest.raises(ConfigError, match=why):
+        opened_run(other, load_data(other), tmp_path / "runs", meeting).__enter__()
 
 
 @pytest.mark.parametrize("named", [("sqlite:///x", None, None), (None, "s", None), (None, None, 4)])
