@@ -5,6 +5,8 @@ Owns the tables beside Optuna's and every statement on them:
     lift_files    whole texts of a study, e.g. its configuration, by name
     lift_rows     one executed task each
     lift_calls    one generated answer each
+    lift_ledger   what each generated answer cost, or can cost while it is generated
+    lift_spent    what each phase has spent: the sums of the ledger
     lift_leases   who makes what, and until when by the clock of the database
 
 A password of the address appears in no message.
@@ -43,6 +45,31 @@ def _entries(name: str) -> sa.Table:
 
 ROWS = _entries("lift_rows")
 CALLS = _entries("lift_calls")
+
+LEDGER = sa.Table(
+    "lift_ledger",
+    METADATA,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("usd", sa.Double, nullable=False),
+    sa.Column("holder", sa.Text),  # of the lease of who reserved it; none once it is spent
+    sa.Column("charged", sa.Boolean, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("lift_ledger_reserved", "study", "holder"),
+)
+
+SPENT = sa.Table(
+    "lift_spent",
+    METADATA,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("phase", sa.Text, primary_key=True),
+    sa.Column("begun", sa.Double, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("usd", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+)
 
 LEASES = sa.Table(
     "lift_leases",

@@ -33,6 +33,7 @@ from lift_sys.app.final import (
     run_final,
 )
 from lift_sys.app.front import front_of
+from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.models import model_source, models_of_job, weights
 from lift_sys.app.pool import POOL, Source, teach
 from lift_sys.app.progress import Progress
@@ -229,8 +230,14 @@ def _spending(
 ) -> Spending:
     """Return what the job spends; on dev tasks the winner of its final table has been run."""
     final, (run, rows) = Final.of(config, data, opened=opened), kept
-    before = [row for row in rows if row.label not in {DIRECT, ZERO_SHOT, WINNER}]
-    return Spending(config.budget, run, before, (3 if final.is_test else 2) * len(final.tasks))
+    final_tasks = (3 if final.is_test else 2) * len(final.tasks)
+    allowance = Allowance(budget=config.budget, final_tasks=final_tasks)
+    return Spending(run.allow(allowance), run.ledger(), before_final(rows))
+
+
+def before_final(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows of pool and search: what a task has cost so far is theirs."""
+    return [row for row in rows if row.label not in {DIRECT, ZERO_SHOT, WINNER}]
 
 
 def _record_inputs(run: RunDirectory, config: RunConfig) -> None:

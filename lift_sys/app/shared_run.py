@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import optuna
 import sqlalchemy as sa
@@ -21,9 +21,11 @@ from pydantic import ValidationError
 
 from lift_sys.app import environment
 from lift_sys.app.database import CALLS, ROWS, Database
+from lift_sys.app.ledger_file import Allowance
+from lift_sys.app.sql_ledger import SqlLedger
 from lift_sys.app.sql_store import LEASE_SECONDS, SqlEntries, SqlFiles, SqlLeases
 from lift_sys.app.store import RunDirectory
-from lift_sys.config import RunConfig
+from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError, StoreError
 from lift_sys.inference.leases import once
 from lift_sys.inference.replay import StoredCall
@@ -33,7 +35,8 @@ from optimizers.objectives import Direction
 from optimizers.sharing import Sharing
 from optimizers.trials import Trial
 
-CONFIG, BASIS, SLOTS = "config.json", "basis.json", "slots"
+Text = TypeVar("Text", RunConfig, Allowance)
+CONFIG, BASIS, SLOTS, ALLOWANCE = "config.json", "basis.json", "slots", "allowance.json"
 SHARED_SLOTS = 8
 """Tasks that all processes of a study together run at the same time, where a job does not say."""
 
@@ -98,6 +101,7 @@ class SharedRun(RunDirectory):
         self._files = SqlFiles(database, study)
         self._opened: list[SqlLeases] = []
         self._leases = self.call_leases = self.leases()
+        self._ledgers: list[SqlLedger] = []
         self._storage: optuna.storages.RDBStorage | None = None
         self._told = 0
 
@@ -117,6 +121,9 @@ class SharedRun(RunDirectory):
             ConfigError: It is of another job, or of other code or data.
             StoreError: The database does not answer, or a newer release began the study.
         """
+        first_allowance = Allowance(budget=config.budget)
+        config = config.model_copy(update={"budget": Budget()})
+        self._files.settle(ALLOWANCE, first_allowance.model_dump_json())
         self._files.settle(CONFIG, config.model_dump_json(indent=2))
         self._files.settle(SLOTS, str(slots))
         if self.config != config:
@@ -129,7 +136,7 @@ class SharedRun(RunDirectory):
 
     @property
     def config(self) -> RunConfig:
-        """The job that the study was begun with.
+        """The job that the study was begun with, without its budget, which may change.
 
         Raises:
             ConfigError: There is no such study.
@@ -140,11 +147,7 @@ class SharedRun(RunDirectory):
             msg = f"there is no study {self._study!r} in {self._database}; begin it with: "
             msg += "lift optimize --storage URL --study NAME"
             raise ConfigError(msg)
-        try:
-            return RunConfig.model_validate_json(text)
-        except ValidationError as error:
-            msg = f"{self} was not begun by this release; install the one that did"
-            raise StoreError(msg) from error
+        return self._read(RunConfig, text)
 
     def rows(self) -> SqlEntries[Row]:
         """Open the rows."""
@@ -153,6 +156,25 @@ class SharedRun(RunDirectory):
     def calls(self) -> SqlEntries[StoredCall]:
         """Open the generated answers."""
         return SqlEntries(self._database, CALLS, self._study, StoredCall)
+
+    def ledger(self) -> SqlLedger:
+        """Open what the answers cost, whoever asked for them."""
+        self._ledgers.append(SqlLedger(self._database, self._study, self._leases))
+        return self._ledgers[-1]
+
+    def allow(self, allowance: Allowance) -> Callable[[], Allowance]:
+        """Set what the study may spend, and return what tells it now; all its processes heed it."""
+        self._files.replace(ALLOWANCE, allowance.model_dump_json())
+        return self.allowance
+
+    def allowance(self) -> Allowance:
+        """Return what the study may spend.
+
+        Raises:
+            StoreError: The database does not answer, or a newer release wrote it.
+        """
+        text = self._files.read(ALLOWANCE)
+        return self._read(Allowance, text) if text else Allowance()
 
     def leases(self, most: int | None = None) -> SqlLeases:
         """Return leases in the database.
@@ -217,11 +239,20 @@ class SharedRun(RunDirectory):
 
     def close(self) -> None:
         """Give back what is held."""
+        for ledger in self._ledgers:
+            ledger.close()
         for leases in self._opened:
             leases.close()
         if self._storage is not None:
             self._storage.engine.dispose()
         self._database.close()
+
+    def _read(self, kind: type[Text], text: str) -> Text:
+        try:
+            return kind.model_validate_json(text)
+        except ValidationError as error:
+            msg = f"{self} was not begun by this release; install the one that did"
+            raise StoreError(msg) from error
 
     def _known(self, number: int) -> bool | None:
         with self._storing():

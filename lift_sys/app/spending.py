@@ -1,4 +1,4 @@
-"""What a job spends: its ledger file, what it leaves for its final table, what is told of it.
+"""What a job spends: what it leaves for its final table, what is told of it.
 
 Owns the rule by which the search leaves something for the final table. Every call of the search
 asks whether what is spent, and what the final table is expected to cost, reach the budget together.
@@ -10,67 +10,18 @@ it; then the job ends in the table, and goes on with a larger budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from lift_sys.app.lines import KeyedLines
-from lift_sys.app.store import RunDirectory
+from lift_sys.app.ledger_file import Allowance
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent, ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.inference.budget import Account
-from lift_sys.inference.ledger import LedgerEntry, Spend, amount
+from lift_sys.inference.ledger import Ledger, Spend, amount
 from lift_sys.record import Record
 from lift_sys.tasks import Task
 from optimizers.evaluate import Row
-
-
-class LedgerFile:
-    """The ledger in a run directory, one line a call.
-
-    Running time belongs to the phase of the call at whose end it is known.
-
-    Args:
-        run: The directory.
-
-    Raises:
-        StoreError: The file cannot be read.
-    """
-
-    def __init__(self, run: RunDirectory) -> None:
-        self._lines: KeyedLines[LedgerEntry] = run.ledger()
-        self._running = 0.0
-        self._phases: dict[str, Spend] = {}
-        for entry in sorted(self._lines, key=lambda entry: entry.running):
-            self._count(entry)
-
-    def get(self, key: str) -> LedgerEntry | None:
-        """Return the last entry with this key, if there is one."""
-        return self._lines.get(key)
-
-    def put(self, entry: LedgerEntry) -> None:
-        """Append an entry; it is on disk when this returns.
-
-        Raises:
-            StoreError: The disk refused.
-        """
-        replaced = self._lines.get(entry.key)
-        self._lines.put(entry)
-        if replaced:
-            self._add(replaced.phase, Spend() - replaced.spend)
-        self._count(entry)
-
-    def by_phase(self) -> Mapping[str, Spend]:
-        """Return what each phase has spent, in the order in which they began."""
-        return self._phases
-
-    def _count(self, entry: LedgerEntry) -> None:
-        since = max(0.0, entry.running - self._running)
-        self._running += since
-        self._add(entry.phase, entry.spend + Spend(seconds=since))
-
-    def _add(self, phase: str, spend: Spend) -> None:
-        self._phases[phase] = self._phases.get(phase, Spend()) + spend
 
 
 class BudgetUse(Record):
@@ -110,10 +61,9 @@ class Spending:
     """What one job spends.
 
     Args:
-        budget: Its limits.
-        run: Its directory.
+        allowance: Tells what it may spend, now.
+        ledger: What it has spent.
         rows: That were stored before the final table.
-        final_tasks: Tasks of the final table, once for each program that is new to them.
 
     Attributes:
         account: What models are paid from.
@@ -123,15 +73,14 @@ class Spending:
     """
 
     def __init__(
-        self, budget: Budget, run: RunDirectory, rows: Iterable[Row], final_tasks: int
+        self, allowance: Callable[[], Allowance], ledger: Ledger, rows: Iterable[Row]
     ) -> None:
-        self._budget = budget
-        self._ledger = LedgerFile(run)
-        self._final_tasks = final_tasks
+        self._allowance = allowance
+        self._ledger = ledger
         self._seen = 0
         self._tokens = 0
         self._seconds = 0.0
-        self.account = Account(budget, self._ledger)
+        self.account = Account(lambda: allowance().budget, ledger)
         for row in rows:
             self._count(row)
 
@@ -161,11 +110,11 @@ class Spending:
         Raises:
             BudgetSpent: Before a trial was complete; it says about how much a first one needs.
         """
-        self.account.enter(phase, lambda: self._expected(self._final_tasks))
+        self.account.enter(phase, self._expected)
         try:
             yield
         except BudgetSpent as refused:
-            least = self._total + self._expected(self._final_tasks + tasks)
+            least = self._total + self._expected(tasks)
             needed = ", ".join(amount(getattr(least, name), name) for name in self._limits)
             msg = (
                 f"{refused}; no trial is complete yet, and a first one needs about {needed} in all"
@@ -192,24 +141,29 @@ class Spending:
 
     def use(self, *, ended_search: bool) -> BudgetUse | None:
         """Return what was spent of the budget; ``None`` where there is none."""
-        if not self._limits:
+        budget = self._allowance().budget
+        if budget == Budget():
             return None
         phases = dict(self._ledger.by_phase())
-        return BudgetUse(budget=self._budget, phases=phases, ended_search=ended_search)
+        return BudgetUse(budget=budget, phases=phases, ended_search=ended_search)
 
     @property
     def _limits(self) -> list[str]:
-        return [name for name, limit in self._budget.model_dump().items() if limit is not None]
+        limits = self._allowance().budget.model_dump()
+        return [name for name, limit in limits.items() if limit is not None]
 
     @property
     def _total(self) -> Spend:
         return sum(self._ledger.by_phase().values(), Spend())
 
-    def _expected(self, tasks: int) -> Spend:
-        """Return what tasks are expected to cost; nothing while none has been run."""
+    def _expected(self, more: int = 0) -> Spend:
+        """Return what the final table, and some more tasks, are expected to cost.
+
+        That is nothing while no task has been run.
+        """
         if not self._seen:
             return Spend()
-        total, share = self._total, tasks / self._seen
+        total, share = self._total, (self._allowance().final_tasks + more) / self._seen
         tokens = self._tokens * share
         usd = tokens * total.usd / total.tokens if total.tokens else 0.0
         return Spend(tokens=round(tokens), usd=usd, seconds=self._seconds * share)

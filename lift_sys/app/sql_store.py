@@ -129,6 +129,21 @@ class SqlFiles:
             connection.execute(insertion.on_conflict_do_nothing())
         return self.read(name) or body
 
+    def replace(self, name: str, body: str) -> None:
+        """Keep a text in place of the one of this name, if there is one.
+
+        Raises:
+            StoreError: The database does not answer.
+        """
+        values = {"study": self._study, "name": name, "body": body}
+        insertion = self._database.insert(FILES).values(values)
+        with self._database.transaction() as connection:
+            connection.execute(
+                insertion.on_conflict_do_update(
+                    index_elements=[FILES.c.study, FILES.c.name], set_={"body": body}
+                )
+            )
+
 
 class SqlLeases:
     """Leases in a database; see ``lift_sys.inference.leases.Leases``.

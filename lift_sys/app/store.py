@@ -29,11 +29,12 @@ from typing import TextIO
 import optuna
 
 from lift_sys.app.journal import open_journal
+from lift_sys.app.ledger_file import Allowance, LedgerFile
 from lift_sys.app.lines import Kept, KeyedLines, append_line
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
 from lift_sys.inference.leases import Alone, Leases
-from lift_sys.inference.ledger import LedgerEntry
+from lift_sys.inference.ledger import Ledger
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import canonical_json
 from optimizers.evaluate import Row
@@ -137,9 +138,13 @@ class RunDirectory:
         """Open the generated answers."""
         return KeyedLines(self.path / "calls.jsonl", StoredCall)
 
-    def ledger(self) -> KeyedLines[LedgerEntry]:
+    def ledger(self) -> Ledger:
         """Open what the answers cost."""
-        return KeyedLines(self.path / "ledger.jsonl", LedgerEntry)
+        return LedgerFile(self.path / "ledger.jsonl")
+
+    def allow(self, allowance: Allowance) -> Callable[[], Allowance]:
+        """Set what the job may spend, and return what tells it: here it does not change."""
+        return lambda: allowance
 
 
 def _opened_lock(path: Path) -> TextIO:

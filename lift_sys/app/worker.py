@@ -14,13 +14,14 @@ from pathlib import Path
 
 from lift_sys.app.data import Data, load_data
 from lift_sys.app.database import Database
-from lift_sys.app.pool import Source
+from lift_sys.app.pool import POOL, Source
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import models_and_evaluator, run_directory
-from lift_sys.app.searching import compile_winner, prepare_search
+from lift_sys.app.run import before_final, models_and_evaluator, run_directory
+from lift_sys.app.searching import SEARCH, compile_winner, prepare_search
 from lift_sys.app.shared_run import SHARED_SLOTS, SharedRun, basis_of
+from lift_sys.app.spending import Spending
 from lift_sys.app.store import RunDirectory
-from lift_sys.config import JOINT, Budget, RunConfig
+from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.record import digest
 from lift_sys.sandbox.base import Sandbox
@@ -65,8 +66,8 @@ def opened_run(
     """Open the run of a job: its directory, or a shared study that is begun or joined.
 
     Raises:
-        ConfigError: The study is of another job, or of other code or data, or the job has what
-            belongs to one process: a budget, or an optimizer other than the joint search.
+        ConfigError: The study is of another job, or of other code or data, or the optimizer is one
+            that works in one process.
         StoreError: Database or disk do not answer.
     """
     if meeting is None:
@@ -74,9 +75,6 @@ def opened_run(
         return
     if config.optimizer != JOINT:
         msg = f"the optimizer {config.optimizer!r} works in one process; share a joint search"
-        raise ConfigError(msg)
-    if config.budget != Budget():
-        msg = "a budget is kept by one process; limit a shared study by trials and search_tokens"
         raise ConfigError(msg)
     database = Database(meeting.storage)
     # A directory of its own: what the same job left on this machine alone is not this study's.
@@ -109,12 +107,17 @@ def work(run: SharedRun, data: Data, sandbox: Sandbox, progress: Progress) -> Jo
     """Help with a study until its search is over, and return the search.
 
     Raises:
+        BudgetSpent: Before a trial was complete.
         LiftError: A model, database, backend or sandbox failure. What was done is kept.
     """
     config, rows = run.config, run.rows()
-    models, evaluator = models_and_evaluator(config, run, rows, sandbox, progress.row)
+    spending = Spending(run.allowance, run.ledger(), before_final(rows))
+    watch, account = spending.watch(progress.row), spending.account
+    models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
+    account.enter(POOL)
     student = make_program("single", sandbox).with_models(models)
     source = Source(config, data, evaluator, sandbox, models)
     search = prepare_search(source, student, run, progress)
-    compile_winner(search, student, data, progress)
+    with spending.search(SEARCH, len(data.dev)):
+        compile_winner(search, student, data, progress)
     return search

@@ -5,7 +5,8 @@ the stored answers and the real engine, so a stored answer costs nothing. A call
 
 1. The most that it can cost is reserved. If what is spent reaches the budget, the call is refused.
    If only calls in flight may still reach it, the call waits until they have ended, so a budget is
-   passed by one call at most.
+   passed by one call at most. Calls in flight are those of all processes that share the ledger, and
+   once one of them is refused in a phase, all are.
 2. The engine answers.
 3. What it cost is written to the ledger, before the answer is stored.
 
@@ -70,12 +71,6 @@ class Charge:
         """Return what a call costs; nothing where the price is not known."""
         return self.price.of(prompt_tokens, completion_tokens, seconds) if self.price else 0.0
 
-    @property
-    def most(self) -> Spend:
-        """The most that the call can cost."""
-        tokens = self.prompt_tokens + self.completion_tokens
-        return Spend(tokens=tokens, usd=self.usd(self.prompt_tokens, self.completion_tokens))
-
 
 def nothing() -> Spend:
     """Set nothing aside."""
@@ -86,21 +81,23 @@ class Account:
     """What a job has spent and may still spend; threads may share it.
 
     Args:
-        budget: The limits.
+        limits: Tells the budget in force; it may change while the job runs.
         ledger: What was spent so far, and where what comes is noted.
         clock: Tells seconds.
     """
 
     def __init__(
-        self, budget: Budget, ledger: Ledger, clock: Callable[[], float] = time.monotonic
+        self,
+        limits: Callable[[], Budget],
+        ledger: Ledger,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._budget = budget
+        self._limits = limits
         self._ledger = ledger
         self._clock = clock
-        self._started = clock() - sum(s.seconds for s in ledger.by_phase().values())
+        self._started = clock() - ledger.running
         self._phase = ""
         self._aside: Callable[[], Spend] = nothing
-        self._in_flight: dict[str, Charge] = {}
         self._changed = threading.Condition()
 
     def enter(self, phase: str, aside: Callable[[], Spend] = nothing) -> None:
@@ -111,15 +108,6 @@ class Account:
             aside: Tells what a later phase is expected to cost, which this one must leave.
         """
         self._phase, self._aside = phase, aside
-
-    @property
-    def spent(self) -> Spend:
-        """What the job has spent without the calls in flight; running time is up to now."""
-        total = sum(self._ledger.by_phase().values(), Spend())
-        for charge in self._in_flight.values():
-            if charge.charged:
-                total = total - charge.most
-        return total.model_copy(update={"seconds": self._running})
 
     @property
     def _running(self) -> float:
@@ -151,48 +139,51 @@ class Account:
     def _reserve(self, charge: Charge) -> str:
         """Wait until the call may be made, and return the key of its entry."""
         with self._changed:
-            while True:
-                taken = self.spent + self._aside()
-                self._refuse_if_spent(taken)
-                if not self._reached(sum((c.most for c in self._in_flight.values()), taken)):
-                    break
-                self._changed.wait()
             key = self._key(charge)
-            if charge.charged:
-                self._note(charge, key, None)
-            self._in_flight[key] = charge
+            while not self._reserved(charge, key):
+                self._changed.wait(self._ledger.poll)
             return key
+
+    def _reserved(self, charge: Charge, key: str) -> bool:
+        """Reserve the call; say whether that was possible, with those in flight now."""
+        budget, aside = self._limits(), self._aside()
+        place = f"{self._phase}/{budget.model_dump_json()}"
+
+        def fits(spent: Spend, in_flight: Spend) -> bool:
+            spent = spent + Spend(seconds=self._running - self._ledger.running)
+            if name := _reached(budget, spent + aside):
+                raise RefusedError(self._refusal(budget, name, spent, aside))
+            return not _reached(budget, spent + aside + in_flight)
+
+        why = self._ledger.refusal(place)
+        if why is not None:
+            raise RefusedError(why)
+        entry = self._entry(charge, key, None)
+        try:
+            return self._ledger.reserve(entry, charged=charge.charged, fits=fits)
+        except RefusedError as refused:
+            self._ledger.refusal(place, str(refused))
+            raise
 
     def _settle(self, charge: Charge, key: str, record: CallRecord) -> None:
         with self._changed:
-            self._note(charge, key, record)
+            self._ledger.put(self._entry(charge, key, record))
             self._release(key)
 
     def _release(self, key: str) -> None:
         with self._changed:
-            self._in_flight.pop(key, None)
+            self._ledger.release(key)
             self._changed.notify_all()
 
-    def _reached(self, taken: Spend) -> str | None:
-        """Return the name of a limit that is reached."""
-        for name, limit in self._budget.model_dump().items():
-            if limit is not None and getattr(taken, name) >= limit:
-                return str(name)
-        return None
-
-    def _refuse_if_spent(self, taken: Spend) -> None:
-        name = self._reached(taken)
-        if name is None:
-            return
-        spent, limit = getattr(self.spent, name), getattr(self._budget, name)
-        kept = getattr(self._aside(), name)
-        msg = (
-            f"the budget of {amount(limit, name)} is spent in the {self._phase} phase: "
-            f"{amount(spent, name)} so far"
+    def _refusal(self, budget: Budget, name: str, spent: Spend, aside: Spend) -> str:
+        """Return why a call is refused once a limit is reached."""
+        kept = getattr(aside, name)
+        return (
+            f"the budget of {amount(getattr(budget, name), name)} is spent in the {self._phase} "
+            f"phase: {amount(getattr(spent, name), name)} so far"
             + (f", and about {amount(kept, name)} are kept for what follows" if kept else "")
             + "; what was done is kept, and the same job with a larger budget goes on from here"
         )
-        raise RefusedError(msg)
 
     def _key(self, charge: Charge) -> str:
         """Return the key of a call's entry: a new one for every time that it is charged."""
@@ -202,10 +193,10 @@ class Account:
             key = f"{charge.call}/{number}"
         return key
 
-    def _note(self, charge: Charge, key: str, record: CallRecord | None) -> None:
-        """Write an entry: what was spent, or, where there is no record, the reservation."""
+    def _entry(self, charge: Charge, key: str, record: CallRecord | None) -> LedgerEntry:
+        """Return what was spent, or, where there is no record, the reservation."""
         known, seconds = record or charge, record.seconds if record else 0.0
-        entry = LedgerEntry(
+        return LedgerEntry(
             key=key,
             state="spent" if record else "reserved",
             phase=self._phase,
@@ -218,7 +209,14 @@ class Account:
             seconds=seconds,
             running=self._running,
         )
-        self._ledger.put(entry)
+
+
+def _reached(budget: Budget, taken: Spend) -> str | None:
+    """Return the name of a limit that is reached."""
+    for name, limit in budget.model_dump().items():
+        if limit is not None and getattr(taken, name) >= limit:
+            return str(name)
+    return None
 
 
 class PaidEngine:

@@ -5,7 +5,7 @@ Owns the records of the ledger and what it must do; how it is kept is not known 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, Protocol
 
 from lift_sys.record import Record, Versioned
@@ -54,7 +54,8 @@ class LedgerEntry(Versioned):
         completion_tokens: Generated.
         usd: US dollars.
         seconds: That the call took.
-        running: Seconds that the job had been running when this was written, in all its starts.
+        running: Seconds that the job had been running when this was written, in all its starts. In
+            a ledger that processes share each of them counts on from where it joined.
     """
 
     current_version: ClassVar[int] = 1
@@ -77,19 +78,57 @@ class LedgerEntry(Versioned):
         return Spend(tokens=self.prompt_tokens + self.completion_tokens, usd=self.usd)
 
 
+Fits = Callable[[Spend, Spend], bool]
+"""Whether a call may be made, told what is spent and what calls in flight may cost."""
+
+
 class Ledger(Protocol):
-    """Where entries are kept."""
+    """Where entries are kept, for one process or for many."""
+
+    @property
+    def running(self) -> float:
+        """Running time, in seconds, up to which this process has counted its own."""
+        ...
+
+    @property
+    def poll(self) -> float | None:
+        """Seconds after which others may have ended a call; ``None``: there are no others."""
+        ...
 
     def get(self, key: str) -> LedgerEntry | None:
         """Return the last entry with this key, if there is one."""
         ...
 
+    def reserve(self, entry: LedgerEntry, *, charged: bool, fits: Fits) -> bool:
+        """Reserve the most that a call can cost, if it fits: one step, whoever else reserves.
+
+        Args:
+            entry: The reservation.
+            charged: Whether somebody charges for the call. If its end is never noted it counts in
+                full then, and as nothing otherwise.
+            fits: Decides; what it raises leaves nothing reserved.
+        """
+        ...
+
     def put(self, entry: LedgerEntry) -> None:
-        """Keep an entry; it would survive a crash when this returns."""
+        """Keep what a call cost; it would survive a crash when this returns."""
+        ...
+
+    def release(self, key: str) -> None:
+        """End a reservation; one whose cost was not put is that of a call nobody saw the end of."""
         ...
 
     def by_phase(self) -> Mapping[str, Spend]:
-        """Return what each phase has spent, whoever spent it, reservations of the dead included."""
+        """Return what each phase has spent, whoever spent it, without the calls in flight."""
+        ...
+
+    def refusal(self, place: str, why: str | None = None) -> str | None:
+        """Return why nothing more is spent in a place, as the first that was refused there said it.
+
+        Args:
+            place: A phase under a budget.
+            why: Said now, unless it was said before.
+        """
         ...
 
 

@@ -20,7 +20,7 @@ from lift_sys.inference import catalogue
 from lift_sys.inference.budget import Account, Charge, most_tokens, pay_from
 from lift_sys.inference.catalogue import FREE, Price
 from lift_sys.inference.failures import EngineError
-from lift_sys.inference.ledger import LedgerEntry, Spend
+from lift_sys.inference.ledger import Fits, LedgerEntry, Spend
 from lift_sys.inference.replay import ReplayEngine, StoredCall
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import CallRecord, stage
@@ -32,20 +32,41 @@ WORDS = 10
 class Memory:
     """Answers and entries in the order in which they were kept."""
 
+    poll = None
+
     def __init__(self) -> None:
         self.kept: list[LedgerEntry | StoredCall] = []
+        self.in_flight: dict[str, LedgerEntry] = {}
 
     def get(self, key: str) -> LedgerEntry | None:
         return next((e for e in reversed(self.entries) if e.key == key), None)
 
     def put(self, entry: LedgerEntry | StoredCall) -> None:
         self.kept.append(entry)
+        self.in_flight.pop(entry.key, None)
+
+    def reserve(self, entry: LedgerEntry, *, charged: bool, fits: Fits) -> bool:
+        if not fits(self.spent, sum((e.spend for e in self.in_flight.values()), Spend())):
+            return False
+        if charged:
+            self.put(entry)
+        self.in_flight[entry.key] = entry
+        return True
+
+    def release(self, key: str) -> None:
+        self.in_flight.pop(key, None)
+
+    def refusal(self, _: str, why: str | None = None) -> str | None:
+        return why
+
+    @property
+    def running(self) -> float:
+        return max((entry.running for entry in self.entries), default=0.0)
 
     def by_phase(self) -> Mapping[str, Spend]:
-        last = {entry.key: entry for entry in self.entries}
+        last = {entry.key: entry for entry in self.entries if entry.key not in self.in_flight}
         spent = sum((entry.spend for entry in last.values()), Spend())
-        running = max((entry.running for entry in self.entries), default=0.0)
-        return {"all": spent.model_copy(update={"seconds": running})}
+        return {"all": spent.model_copy(update={"seconds": self.running})}
 
     @property
     def entries(self) -> list[LedgerEntry]:
@@ -88,7 +109,7 @@ class Job:
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.engine = ScriptedEngine(answer)
-        self.account = Account(budget, memory, clock)
+        self.account = Account(lambda: budget, memory, clock)
         self.account.enter("search")
         replaying = ReplayEngine(self.engine, "w", Answers(memory))
         self.lm = dspy.LM("local/x", engine=replaying, cache=False, num_retries=0)
@@ -245,8 +266,14 @@ def test_a_reservation_is_at_least_what_a_call_costs() -> None:
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "x = [1, 2]; y = ä"}]}
     charge = Charge("k", "m", DEAR, most_tokens(body), 100)
 
-    assert charge.most.tokens >= 12 + 100
-    assert charge.most.usd == DEAR.of(charge.prompt_tokens, 100)
+    memory = Memory()
+    with Account(Budget, memory).paying(charge):
+        pass
+    (entry,) = memory.entries
+
+    assert entry.state == "reserved"
+    assert entry.spend.tokens >= 12 + 100
+    assert entry.usd == DEAR.of(charge.prompt_tokens, 100)
 
 
 def test_running_time_of_earlier_starts_counts() -> None:
@@ -281,7 +308,7 @@ def test_what_is_set_aside_is_left_for_a_later_phase() -> None:
 
 def test_an_entry_says_what_the_call_took() -> None:
     memory = Memory()
-    account = Account(Budget(), memory, lambda: 7.0)
+    account = Account(Budget, memory, lambda: 7.0)
     record = CallRecord(
         model="m", prompt_tokens=5, cached_tokens=3, completion_tokens=2, seconds=1.5
     )

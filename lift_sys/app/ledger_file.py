@@ -1,0 +1,111 @@
+"""What a run may spend and has spent, as its directory keeps it.
+
+Owns the allowance of a run, and its ledger file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from lift_sys.app.lines import KeyedLines
+from lift_sys.config import Budget
+from lift_sys.inference.ledger import Fits, LedgerEntry, Spend
+from lift_sys.record import Versioned
+
+
+class Allowance(Versioned):
+    """What a job may spend.
+
+    Attributes:
+        budget: Its limits.
+        final_tasks: Tasks of the final table, once for each program that is new to them: the search
+            leaves what they are expected to cost.
+    """
+
+    current_version: ClassVar[int] = 1
+
+    budget: Budget = Budget()
+    final_tasks: int = 0
+
+
+class LedgerFile:
+    """The ledger in a run directory, one line a call.
+
+    Running time belongs to the phase of the call at whose end it is known.
+
+    Args:
+        path: The file; need not exist.
+
+    Attributes:
+        running: Running time of the job that is counted so far, in seconds.
+        poll: No other process writes here.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+
+    poll: ClassVar[None] = None
+
+    def __init__(self, path: Path) -> None:
+        self._lines: KeyedLines[LedgerEntry] = KeyedLines(path, LedgerEntry)
+        self.running = 0.0
+        self._phases: dict[str, Spend] = {}
+        self._in_flight: dict[str, tuple[LedgerEntry, bool]] = {}
+        for entry in sorted(self._lines, key=lambda entry: entry.running):
+            self._count(entry, entry.spend)
+
+    def get(self, key: str) -> LedgerEntry | None:
+        """Return the last entry with this key, if there is one."""
+        return self._lines.get(key)
+
+    def reserve(self, entry: LedgerEntry, *, charged: bool, fits: Fits) -> bool:
+        """Reserve what a call can cost; it is on disk, if charged, when this returns.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        in_flight = sum((other.spend for other, _ in self._in_flight.values()), Spend())
+        if not fits(sum(self._phases.values(), Spend()), in_flight):
+            return False
+        if charged:
+            self._lines.put(entry)
+            self._count(entry, Spend())
+        self._in_flight[entry.key] = (entry, charged)
+        return True
+
+    def put(self, entry: LedgerEntry) -> None:
+        """Append an entry; it is on disk when this returns.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        replaced = self._lines.get(entry.key)
+        self._lines.put(entry)
+        reservation, charged = self._in_flight.pop(entry.key, (None, False))
+        if replaced and not (reservation and charged):
+            self._add(replaced.phase, Spend() - replaced.spend)
+        self._count(entry, entry.spend)
+
+    def release(self, key: str) -> None:
+        """End a reservation."""
+        entry, charged = self._in_flight.pop(key, (None, False))
+        if entry and charged:
+            self._add(entry.phase, entry.spend)
+
+    def by_phase(self) -> Mapping[str, Spend]:
+        """Return what each phase has spent, in the order in which they began."""
+        return self._phases
+
+    def refusal(self, place: str, why: str | None = None) -> str | None:  # noqa: ARG002 (one asks)
+        """Return what is said now: nobody else is refused here."""
+        return why
+
+    def _count(self, entry: LedgerEntry, spend: Spend) -> None:
+        since = max(0.0, entry.running - self.running)
+        self.running += since
+        self._add(entry.phase, spend + Spend(seconds=since))
+
+    def _add(self, phase: str, spend: Spend) -> None:
+        self._phases[phase] = self._phases.get(phase, Spend()) + spend
