@@ -10,8 +10,9 @@ import optuna
 import pytest
 
 from lift_sys.app.database import Database
+from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.shared_run import Basis, SharedRun
-from lift_sys.config import RunConfig
+from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError, StoreError
 from optimizers.evaluate import Evaluator
 from optimizers.joint import JointSearch
@@ -64,6 +65,18 @@ def test_a_second_process_gets_the_job_of_the_first(join: Join) -> None:
     join().begin(config, CODE)
 
     assert join().config == config
+
+
+def test_a_budget_is_no_part_of_a_study_and_all_heed_the_last_one(join: Join) -> None:
+    first, helper = join(), join()
+    first.begin(RunConfig(trials=3, budget=Budget(tokens=5)), CODE)
+    assert helper.config == RunConfig(trials=3)
+    assert helper.allowance().budget == Budget(tokens=5)
+
+    again = join()
+    again.begin(RunConfig(trials=3, budget=Budget(tokens=7)), CODE)
+    told = again.allow(Allowance(budget=Budget(tokens=7), final_tasks=6))
+    assert told() == helper.allowance() == Allowance(budget=Budget(tokens=7), final_tasks=6)
 
 
 def test_a_study_that_nobody_began_is_told(join: Join) -> None:

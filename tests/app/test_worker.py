@@ -5,21 +5,26 @@ from __future__ import annotations
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
+import sqlalchemy as sa
 from dspy.lm15 import Request
 from rich.console import Console
 
 from lift_sys.app import run as module
 from lift_sys.app.data import load_data
+from lift_sys.app.database import LEDGER, Database
 from lift_sys.app.export import load_artifact
 from lift_sys.app.progress import Progress
 from lift_sys.app.worker import Meeting, joined_run, opened_run, work
 from lift_sys.config import Budget, RunConfig
-from lift_sys.errors import ConfigError
+from lift_sys.errors import BudgetSpent, ConfigError
+from lift_sys.inference.budget import Account, pay_from
+from lift_sys.inference.catalogue import FREE
 from lift_sys.inference.leases import Leases
 from lift_sys.inference.replay import Calls, ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
@@ -44,10 +49,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
     """The model of every process; it counts what is asked."""
     engine = ScriptedEngine(answer)
 
-    def source(calls: Calls, _: Any, leases: Leases) -> Models:
+    def source(calls: Calls, account: Account, leases: Leases) -> Models:
         replaying = ReplayEngine(engine, "w", calls)
         replaying.leases = leases
         lm = dspy.LM("local/scripted", engine=replaying, cache=False, num_retries=0)
+        pay_from(account, lm, "scripted", FREE)
         return lambda _: lm
 
     monkeypatch.setattr(module, "model_source", source)
@@ -138,20 +144,63 @@ def test_a_worker_with_other_tasks_is_refused(
         helped(meeting, tmp_path / "helper", sandbox)
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"budget": Budget(tokens=10**6)}, "a budget is kept by one process"),
-        ({"optimizer": "simba"}, "'simba' works in one process"),
-    ],
-)
-def test_what_belongs_to_one_process_is_refused(
-    config: RunConfig, tmp_path: Path, change: dict[str, Any], why: str
+def test_a_budget_is_shared_and_a_larger_one_ends_as_if_there_had_been_none(
+    engine: ScriptedEngine, config: RunConfig, storage: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    alone = begin(config, tmp_path / "alone", None, sandbox)
+    meeting, whole = Meeting(storage, "job", slots=2), alone.report.usage.total_tokens
+
+    def start(tokens: int) -> list[Any]:
+        job = config.model_copy(update={"budget": Budget(tokens=tokens)})
+        with opened_run(job, load_data(job), tmp_path / "runs", meeting):
+            pass  # begun, so that the worker finds it
+
+        def end(call: Any, *args: Any) -> Any:
+            try:
+                return call(*args)
+            except BudgetSpent as spent:
+                return spent
+
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(end, begin, job, tmp_path / "runs", meeting, sandbox)
+            second = pool.submit(end, helped, meeting, tmp_path / "helper", sandbox)
+            return [first.result(), second.result()]
+
+    caps = (whole // 8, whole // 2)
+    for cap in caps:
+        ends = start(cap)
+        spent, dearest = ledger_of(storage)
+        assert spent <= cap + 2 * dearest
+        assert isinstance(ends[0], BudgetSpent) or ends[0].report.budget.ended_search
+        if isinstance(ends[1], BudgetSpent):
+            assert f"the budget of {cap:,} tokens is spent" in str(ends[1])
+        else:
+            assert ends[1].cut is not None
+    shared, search = start(100 * whole)
+
+    assert search.cut is None
+    assert load_artifact(shared.artifact).hypers == load_artifact(alone.artifact).hypers
+    results = [[(r.name, r.outcomes) for r in o.report.results] for o in (alone, shared)]
+    assert results[0] == results[1]
+    assert f"of {100 * whole:,} tokens spent" in shared.text
+
+
+def ledger_of(storage: str) -> tuple[int, int]:
+    """Return the tokens that a study has spent, and those of its dearest call."""
+    with closing(Database(storage)) as database, database.reading() as connection:
+        tokens = list(connection.execute(sa.select(LEDGER.c.tokens)).scalars())
+        reserved = sa.select(LEDGER.c.key).where(LEDGER.c.holder.is_not(None))
+        assert not connection.execute(reserved).all()
+    return sum(tokens), max(tokens, default=0)
+
+
+def test_an_optimizer_that_works_in_one_process_is_refused(
+    config: RunConfig, tmp_path: Path
 ) -> None:
     meeting = Meeting(f"sqlite:///{tmp_path}/study.db", "job")
-    other = config.model_copy(update=change)
+    other = config.model_copy(update={"optimizer": "simba"})
 
-    with pytest.raises(ConfigError, match=why):
+    with pytest.raises(ConfigError, match="'simba' works in one process"):
         opened_run(other, load_data(other), tmp_path / "runs", meeting).__enter__()
 
 
