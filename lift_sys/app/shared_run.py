@@ -9,7 +9,7 @@ and the trials are those of a search in a single process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -99,9 +99,8 @@ class SharedRun(RunDirectory):
         self._study = study
         self._lease_seconds = lease_seconds
         self._files = SqlFiles(database, study)
-        self._opened: list[SqlLeases] = []
+        self._opened = ExitStack()
         self._leases = self.call_leases = self.leases()
-        self._ledgers: list[SqlLedger] = []
         self._storage: optuna.storages.RDBStorage | None = None
         self._told = 0
 
@@ -159,8 +158,8 @@ class SharedRun(RunDirectory):
 
     def ledger(self) -> SqlLedger:
         """Open what the answers cost, whoever asked for them."""
-        self._ledgers.append(SqlLedger(self._database, self._study, self._leases))
-        return self._ledgers[-1]
+        ledger = SqlLedger(self._database, self._study, self._leases)
+        return self._opened.enter_context(closing(ledger))
 
     def allow(self, allowance: Allowance) -> Callable[[], Allowance]:
         """Set what the study may spend, and return what tells it now; all its processes heed it."""
@@ -182,8 +181,8 @@ class SharedRun(RunDirectory):
         Args:
             most: How many this process holds at the same time; by default any number.
         """
-        self._opened.append(SqlLeases(self._database, most=most, seconds=self._lease_seconds))
-        return self._opened[-1]
+        leases = SqlLeases(self._database, most=most, seconds=self._lease_seconds)
+        return self._opened.enter_context(closing(leases))
 
     def sharing(self, most: Callable[[], int]) -> Sharing:
         """Return how tasks are shared with the other processes.
@@ -239,10 +238,7 @@ class SharedRun(RunDirectory):
 
     def close(self) -> None:
         """Give back what is held."""
-        for ledger in self._ledgers:
-            ledger.close()
-        for leases in self._opened:
-            leases.close()
+        self._opened.close()
         if self._storage is not None:
             self._storage.engine.dispose()
         self._database.close()

@@ -45,7 +45,7 @@ def test_tables_are_made_by_many_at_once(storage: str) -> None:
     for database in opened:
         with closing(database), database.transaction() as connection:
             assert set(sa.inspect(connection).get_table_names()) == {
-                "lift_files", "lift_rows", "lift_calls", "lift_leases",
+                "lift_files", "lift_rows", "lift_calls", "lift_ledger", "lift_spent", "lift_leases",
             }  # fmt: skip
 
 
