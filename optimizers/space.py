@@ -107,12 +107,17 @@ def make_space(
     """Return a space.
 
     Args:
-        choices: By path, in order.
+        choices: By path, in order; a dimension that another one needs moves before it.
         needs: What a dimension needs to make a difference; see ``Dimension``.
     """
-    return SearchSpace(
-        tuple(
-            Dimension(path, tuple(values), {p: tuple(v) for p, v in needs.get(path, {}).items()})
-            for path, values in choices.items()
-        )
-    )
+    ordered: dict[str, Dimension] = {}
+
+    def place(path: str) -> None:
+        needed = {p: tuple(values) for p, values in needs.get(path, {}).items()}
+        for other in needed:
+            place(other)
+        ordered.setdefault(path, Dimension(path, tuple(choices[path]), needed))
+
+    for path in choices:
+        place(path)
+    return SearchSpace(tuple(ordered.values()))

@@ -18,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, summarise_search, with_test
 from lift_sys.app.data import Data
+from lift_sys.app.estimate import check_search_tokens
 from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
@@ -65,10 +66,10 @@ class Outcome:
     engine_seconds: float
 
 
-def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
-    """Return the directory of this job: the same job on the same data has the same one."""
+def run_path(config: RunConfig, data: Data, runs: Path) -> Path:
+    """Return where this job's files are: the same job on the same data has the same place."""
     name = config.content_hash(dict(data.hashes))[:12]
-    return RunDirectory(runs / f"{config.model}-{name}")
+    return runs / f"{config.model}-{name}"
 
 
 def optimize(
@@ -91,11 +92,13 @@ def optimize(
             closed and the final table is of the dev tasks.
 
     Raises:
+        ConfigError: The space is not the program's, or the search could pay for no evaluation.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
     check_space(config, sandbox)
-    run = run_directory(config, data, runs)
+    check_search_tokens(config, data)
+    run = RunDirectory(run_path(config, data, runs))
     with run.locked():
         _record_inputs(run, config)
         rows = run.rows()

@@ -38,6 +38,13 @@ def test_what_makes_no_difference_is_not_asked_for() -> None:
     assert warm.asked == ["temperature", "n", "select"]
 
 
+def test_a_dimension_comes_after_what_it_needs() -> None:
+    space = make_space({"n": (1, 2), "mode": ("a",), "t": (0, 1)}, {"n": {"t": (1,)}})
+
+    assert [d.path for d in space.dimensions] == ["t", "n", "mode"]
+    assert space.suggest(Last(t=0)) == {"t": 0, "n": 1, "mode": "a"}
+
+
 def test_a_point_is_completed() -> None:
     completed = SPACE.complete({"n": 9, "temperature": 0.7, "other": 1})
     assert completed == {"temperature": 0.7, "n": 1, "select": "first"}

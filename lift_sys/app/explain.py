@@ -1,0 +1,212 @@
+"""A job in words, before it is run: its space, its pool and what it will cost.
+
+Owns what ``lift optimize --explain`` prints. Nothing is asked of a model, executed or written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lift_sys.app.data import Data
+from lift_sys.app.estimate import Estimate, Phase, check_search_tokens, estimate_job
+from lift_sys.app.models import models_of_job
+from lift_sys.app.rates import Rates, known_rates
+from lift_sys.app.run import run_path
+from lift_sys.app.space import check_space, search_space
+from lift_sys.config import RunConfig
+from lift_sys.errors import StoreError
+from lift_sys.sandbox.base import ClosedSandbox
+from optimizers.pools import DemoSet, Pool, build_pool, set_name
+from optimizers.space import Dimension, Point, SearchSpace
+from programs.demos import make_demos
+
+MINUTE = 60.0
+
+MOST_SHOWN = 8
+"""Tasks of a demo set that are named."""
+
+
+@dataclass(frozen=True)
+class ExpectedPool:
+    """What is known of a job's pool.
+
+    Attributes:
+        pool: The stored one; before it is built, what is certain to be in it.
+        perhaps: Sets that join it if enough answers pass; none once it is built.
+        built: Whether it is the stored one.
+    """
+
+    pool: Pool
+    perhaps: tuple[str, ...]
+    built: bool
+
+    @property
+    def whole(self) -> Pool:
+        """The largest pool that it can become; of what may join only the names are known."""
+        more = tuple(DemoSet(name=name, tasks=(), demos={}) for name in self.perhaps)
+        return Pool(sets=(*self.pool.sets, *more))
+
+
+def expected_pool(config: RunConfig, data: Data, run: Path) -> ExpectedPool:
+    """Return the pool that a run has stored, or what can be said of it beforehand.
+
+    Raises:
+        StoreError: The stored one cannot be read.
+    """
+    stored = run / "pool.json"
+    if stored.exists():
+        try:
+            pool = Pool.model_validate_json(stored.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            msg = f"{stored} cannot be read as a pool; move the run away"
+            raise StoreError(msg) from error
+        return ExpectedPool(pool, (), built=True)
+    size = config.demos
+    pool = build_pool(
+        data.train, [], make_demos, size=size, seed=config.seed, kinds=config.demo_sets
+    )
+    enough = min(config.pool_tasks, len(data.train)) >= size
+    names = (set_name("bootstrapped", kind, size) for kind in config.demo_sets if enough)
+    return ExpectedPool(pool, tuple(names), built=False)
+
+
+def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> str:
+    """Return the space, the pool and the cost of a job as Markdown.
+
+    Args:
+        config: The job.
+        data: Its task sets.
+        runs: Where run directories are; earlier runs there tell what answers cost.
+        open_test: Whether the final table is of the test set.
+
+    Raises:
+        ConfigError: The job would be refused.
+        StoreError: The stored pool of the run cannot be read.
+    """
+    check_space(config, ClosedSandbox())
+    run = run_path(config, data, runs)
+    expected = expected_pool(config, data, run)
+    space = search_space(config, expected.whole)
+    check_search_tokens(config, data)
+    rates = known_rates(runs)
+    phases = estimate_job(config, data, space, rates, open_test=open_test)
+    lines = [
+        *_space_lines(space, search_space(config, expected.pool), expected),
+        *_first_lines(config, space),
+        *_pool_lines(config, data, expected),
+        *_cost_lines(phases),
+        *_basis_lines(phases, rates, config),
+    ]
+    if run.exists():
+        lines += [f"The run directory {run} is there: what it holds is not paid for again.", ""]
+    return "\n".join(lines)
+
+
+def _space_lines(space: SearchSpace, certain: SearchSpace, expected: ExpectedPool) -> list[str]:
+    size = f"{space.size:,} points"
+    if space.size != certain.size:
+        size += f" ({certain.size:,} without {_listed(expected.perhaps)})"
+    lines = [f"## Space: {len(space.dimensions)} dimensions, {size}", ""]
+    return [*lines, *map(_dimension, space.dimensions), ""]
+
+
+def _dimension(dimension: Dimension) -> str:
+    text = f"- {dimension.path}: " + " | ".join(_word(choice) for choice in dimension.choices)
+    if len(dimension.choices) == 1:
+        return f"{text} (fixed)"
+    needs = (f"{path} is {_listed(values)}" for path, values in dimension.needs.items())
+    conditions = " and ".join(needs)
+    return f"{text}, only if {conditions}" if conditions else text
+
+
+def _first_lines(config: RunConfig, space: SearchSpace) -> list[str]:
+    points = [space.complete(point) for point in config.first_points]
+    if not points:
+        return []
+    return ["## First points", "", *(f"{i}. {_point(p)}" for i, p in enumerate(points, 1)), ""]
+
+
+def _pool_lines(config: RunConfig, data: Data, expected: ExpectedPool) -> list[str]:
+    state = "as built" if expected.built else "before it is built"
+    lines = [f"## Demo pool, {state}", ""]
+    lines += [f"- {s.name}: {_tasks(s) or 'no demos'}" for s in expected.pool.sets]
+    asked = min(config.pool_tasks, len(data.train))
+    needed = f"joins if at least {config.demos} of {asked} train tasks pass"
+    return [*lines, *(f"- {name}: {needed}" for name in expected.perhaps), ""]
+
+
+def _tasks(demo_set: DemoSet) -> str:
+    shown = ", ".join(demo_set.tasks[:MOST_SHOWN])
+    more = len(demo_set.tasks) - MOST_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _cost_lines(phases: Sequence[Phase]) -> list[str]:
+    head = "| phase | what | tokens out | tokens in | minutes | USD |"
+    rows = [_row(phase.name, phase.what, phase.estimate) for phase in phases]
+    total = sum((phase.estimate for phase in phases), Estimate())
+    return ["## Cost", "", head, "|---|---|---:|---:|---:|---:|", *rows, _row("all", "", total), ""]
+
+
+def _row(name: str, what: str, estimate: Estimate) -> str:
+    low, high = estimate.low, estimate.high
+    if estimate.unknown:
+        cells = ["unknown"] * 4
+    else:
+        cells = [
+            _range(low.tokens_out, high.tokens_out),
+            _range(low.tokens_in, high.tokens_in),
+            _range(low.seconds / MINUTE, high.seconds / MINUTE),
+            _range(low.usd, high.usd, ".2f"),
+        ]
+    return f"| {name} | {what} | {' | '.join(cells)} |"
+
+
+def _basis_lines(phases: Sequence[Phase], rates: Rates, config: RunConfig) -> list[str]:
+    total = sum((phase.estimate for phase in phases), Estimate())
+    lines = ["It rests on the mean cost of an answer:", ""] if total.used else []
+    for model, stage in sorted(total.used):
+        rate = rates[model, stage]
+        seconds = f"{rate.seconds:.1f} s" + " on our two cores" * (rate.source == "shipped")
+        lines.append(
+            f"- {model}, {stage}: {rate.tokens_out:.0f} tokens out, {rate.tokens_in:.0f} in, "
+            f"{seconds} ({rate.calls:,} answers, {rate.source})"
+        )
+    lines += [
+        f"- {model}, {stage}: unknown, no answer was ever measured here"
+        for model, stage in sorted(total.unknown)
+    ]
+    return [
+        *lines,
+        "",
+        "The lower figures are for first candidates that are good enough, the upper ones for"
+        " everything drawn and rewritten. Trials that are given up early and answers that trials"
+        f" share make it less; the search ends after {config.search_tokens:,} generated tokens."
+        " Demos in prompts, which cost tokens in, are not counted.",
+        f"Models: {', '.join(models_of_job(config))}. Nothing was asked of them, and nothing was"
+        " written.",
+        "",
+    ]
+
+
+def _range(low: float, high: float, form: str = ",.0f") -> str:
+    first, last = format(low, form), format(high, form)
+    return first if first == last else f"{first}–{last}"
+
+
+def _point(point: Point) -> str:
+    return ", ".join(f"{path}={_word(value)}" for path, value in point.items())
+
+
+def _listed(values: Iterable[Any]) -> str:
+    *most, last = map(_word, values)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _word(value: Any) -> str:
+    """Return a value as a job file has it; text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value)

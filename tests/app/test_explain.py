@@ -1,0 +1,86 @@
+"""What ``--explain`` says of a job: readable, exact where it can be, and free."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lift_sys.app.data import load_data
+from lift_sys.app.explain import explain
+from lift_sys.app.run import run_path
+from lift_sys.config import RunConfig
+from lift_sys.errors import ConfigError, StoreError
+from optimizers.pools import DemoSet, Pool
+
+
+def said(job: RunConfig, runs: Path, *, open_test: bool = False) -> str:
+    return explain(job, load_data(job), runs, open_test=open_test)
+
+
+def test_the_default_job_is_explained(tmp_path: Path) -> None:
+    text = said(RunConfig(), tmp_path / "runs", open_test=True)
+
+    assert "## Space: 6 dimensions, 126 points (84 without bootstrapped-2)" in text
+    assert "- demos: none | gold-2 | bootstrapped-2\n" in text
+    assert "- reason: false | true\n" in text
+    assert "- n: 1 | 2 | 3, only if temperature is 0.3 or 0.7\n" in text
+    assert "- select: assertions (fixed)\n" in text
+    assert "1. demos=none, code_sees=ir, reason=false, temperature=0.0, n=1, sel" in text
+    assert re.search(r"- gold-2: \w+, \w+\n", text)
+    assert "- bootstrapped-2: joins if at least 2 of 6 train tasks pass\n" in text
+    assert "| search | at most 8 trials of 8 dev tasks | 9,000 |" in text
+    assert "direct, single and the winner on 18 tasks" in text
+    assert re.search(r"\| all \|  \| [\d,]+–[\d,]+ \| .* \| 0\.00 \|", text)
+    assert re.search(r"- qwen2.5-coder-0.5b, ir: \d+ tokens out, .* answers, shipped\)", text)
+
+
+def test_nothing_is_written(tmp_path: Path) -> None:
+    said(RunConfig(), tmp_path / "runs")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sets_that_cannot_join_are_not_promised(tmp_path: Path) -> None:
+    text = said(RunConfig(pool_tasks=1), tmp_path)
+
+    assert "84 points\n" in text
+    assert "bootstrapped" not in text
+
+
+def test_a_stored_pool_is_what_counts(tmp_path: Path) -> None:
+    job = RunConfig()
+    run = run_path(job, load_data(job), tmp_path)
+    run.mkdir()
+    sets = [DemoSet(name=n, tasks=tuple("abcdefghij"), demos={}) for n in ("none", "bank")]
+    (run / "pool.json").write_text(Pool(sets=tuple(sets)).model_dump_json())
+    text = said(job, tmp_path)
+
+    assert "84 points\n" in text
+    assert "## Demo pool, as built" in text
+    assert "- bank: a, b, c, d, e, f, g, h and 2 more\n" in text
+    assert "what it holds is not paid for again" in text
+
+
+def test_a_broken_pool_is_named(tmp_path: Path) -> None:
+    job = RunConfig()
+    run = run_path(job, load_data(job), tmp_path)
+    run.mkdir()
+    (run / "pool.json").write_text("{")
+    with pytest.raises(StoreError, match=r"pool\.json cannot be read"):
+        said(job, tmp_path)
+
+
+def test_a_model_that_was_never_measured_has_no_figures(tmp_path: Path) -> None:
+    text = said(RunConfig(model="claude"), tmp_path)
+
+    assert "| all |  | unknown | unknown | unknown | unknown |" in text
+    assert "- claude, code: unknown, no answer was ever measured here" in text
+
+
+def test_what_a_job_would_refuse_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="this program has"):
+        said(RunConfig(space={"no": (1,)}), tmp_path)
+    with pytest.raises(ConfigError, match="one evaluation takes"):
+        said(RunConfig(search_tokens=5), tmp_path)
