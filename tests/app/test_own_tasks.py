@@ -11,7 +11,6 @@ from lift_sys.app.own_tasks import DEV, TRAIN, own_data
 from lift_sys.errors import ConfigError, DatasetError
 from lift_sys.tasks import Case, Task
 
-
 WORDS = "sum longest reverse vowels palindrome factorial merge".split()
 
 
