@@ -1,23 +1,30 @@
 """Running a program over tasks, one stored row per executed task.
 
 Owns ``Row`` and its key. A row is content-addressed by everything that decides its outcome, so a
-task that was paid for once is never paid for again: not after an interruption, and not when two
-trials happen to be the same program.
+task that was paid for once is never paid for again: not after an interruption, not when two trials
+happen to be the same program, and not when they are so at the same time.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dspy
 
+from lift_sys.errors import ConfigError, LiftError
+from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.usage import CallRecord, Usage, recording
 from lift_sys.ir.models import SpecIR
 from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
+from optimizers.ahead import Ahead, Begun, Threads
 
 
 class Step(Record):
@@ -92,11 +99,15 @@ class Evaluator:
     """Runs programs over tasks with one model and one metric.
 
     Args:
-        lm: Gives the language model every stage uses; asked only when a task must be executed.
+        lm: Gives the language model every stage uses; asked only when a task must be executed, or
+            how many slots there are.
         identity: What else decides an outcome: the model's weights and the code that runs.
-        score: The metric.
-        rows: Where rows are kept.
-        on_row: Called with each row and whether it was reused.
+        score: The metric; called from several threads where the model has several slots.
+        rows: Where rows are kept; likewise.
+        on_row: Called with each row and whether it was reused, in the order of the rows.
+
+    Attributes:
+        identity: As given.
     """
 
     def __init__(
@@ -108,10 +119,16 @@ class Evaluator:
         on_row: Callable[[Row, bool], None] | None = None,
     ) -> None:
         self._lm = lm
-        self._identity = identity
+        self.identity = identity
         self._score = score
         self._rows = rows
         self._on_row = on_row
+        self._threads = Threads[Row]()
+
+    @property
+    def slots(self) -> int:
+        """How many requests the model answers at the same time, at least 1."""
+        return concurrency_of(self._lm())
 
     def run(
         self, program: dspy.Module, tasks: Iterable[Task], label: str, rollout: int = 0
@@ -120,37 +137,74 @@ class Evaluator:
 
         Raises:
             InfrastructureError: The backend or the sandbox failed; no row is written for it.
+            ConfigError: The metric raised, or returned no number.
         """
-        program_hash = digest(program.dump_state())
-        for task in tasks:
-            key = row_key(program_hash, self._identity, task, rollout)
-            row = self._rows.get(key)
-            reused = row is not None
-            if row is None:
-                row = self._execute(program, task, rollout, (key, label))
-                self._rows.put(row)
-            if self._on_row:
-                self._on_row(row, reused)
-            yield row
+        prepared = self.prepare(program, label, rollout)
+        begun: deque[Begun[Row]] = deque()
+        with self.settled():
+            for task in tasks:
+                begun.append(prepared.begin(task))
+                if len(begun) >= (1 if begun[0].reused else Ahead(self.slots).of_all):
+                    yield self.take(begun)
+            while begun:
+                yield self.take(begun)
 
-    def _execute(
-        self, program: dspy.Module, task: Task, rollout: int, name: tuple[str, str]
-    ) -> Row:
-        view = task.view
+    def prepare(self, program: dspy.Module, label: str, rollout: int = 0) -> Prepared:
+        """Return a program that is ready to run; its state must not change any more."""
+        return Prepared(self, program, digest(program.dump_state()), label, rollout)
+
+    def take(self, begun: deque[Begun[Row]]) -> Row:
+        """Return the row of the first of these tasks, and take it out.
+
+        Raises:
+            Exception: As ``run`` does.
+        """
+        first = begun[0]
+        row = first.take()
+        begun.popleft()
+        if self._on_row:
+            self._on_row(row, first.reused)
+        return row
+
+    def settled(self) -> AbstractContextManager[None]:
+        """Leave no task running behind; see ``Threads.settled``."""
+        return self._threads.settled()
+
+    def begin(self, prepared: Prepared, task: Task) -> Begun[Row]:
+        """Begin a task of a program; with one slot it is executed when its row is taken."""
+        key = row_key(prepared.program_hash, self.identity, task, prepared.rollout)
+        return self._threads.begin(
+            key,
+            stored=lambda: self._rows.get(key),
+            work=lambda: self._row(prepared, task, key),
+            slots=lambda: self.slots,
+        )
+
+    def _row(self, prepared: Prepared, task: Task, key: str) -> Row:
+        """Return a row that is stored by then: of an equal task that was executed, or of this."""
+        row = self._rows.get(key)
+        if row is None:
+            row = self._execute(prepared, task, key)
+            self._rows.put(row)
+        return row
+
+    def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
+        view, program = task.view, prepared.program
         trace: list[Any] = []
         lm = self._lm()
         started = time.perf_counter()
-        with recording() as calls, dspy.context(lm=lm, trace=trace):
+        # What a job asked is in its stored answers; DSPy's history would keep it all in memory.
+        with recording() as calls, dspy.context(lm=lm, trace=trace, disable_history=True):
             answer = program(
                 spec=view.spec,
                 entry_point=view.entry_point,
                 visible=view.visible,
-                rollout=rollout,
+                rollout=prepared.rollout,
             )
-        score = self._score(task, answer.code, answer.failure)
+        score = self._scored(task, answer)
         return Row(
-            key=name[0],
-            label=name[1],
+            key=key,
+            label=prepared.label,
             task_id=task.id,
             category=task.category,
             score=score,
@@ -162,6 +216,47 @@ class Evaluator:
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
             trace=_steps(program, trace),
         )
+
+    def _scored(self, task: Task, answer: dspy.Prediction) -> Score:
+        name = getattr(self._score, "__name__", type(self._score).__name__)
+        try:
+            score = self._score(task, answer.code, answer.failure)
+        except LiftError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            msg = f"the metric {name!r} raised an error on the task {task.id!r} ({what})"
+            raise ConfigError(msg) from error
+        if not math.isfinite(score.value):
+            msg = (
+                f"the metric {name!r} returned {score.value} for the task {task.id!r}, which "
+                "cannot be compared; return a number from 0 to 1"
+            )
+            raise ConfigError(msg)
+        return score
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A program that an evaluator runs.
+
+    Attributes:
+        evaluator: Runs it.
+        program: Not changed any more.
+        program_hash: SHA-256 of its state.
+        label: What it is called.
+        rollout: Another number draws other samples.
+    """
+
+    evaluator: Evaluator
+    program: dspy.Module
+    program_hash: str
+    label: str
+    rollout: int
+
+    def begin(self, task: Task) -> Begun[Row]:
+        """Begin a task; see ``Evaluator.begin``."""
+        return self.evaluator.begin(self, task)
 
 
 def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:

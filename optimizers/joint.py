@@ -1,31 +1,38 @@
 """Joint search over demo sets and strategy hypers, as an Optuna ask/tell study.
 
-Owns which point is tried next, when a trial is given up, and which program wins. The study's
-storage, the evaluator and the pool are handed in; ``trials`` owns what is known of a trial.
+Owns when a trial is given up and which program wins. The study's storage, the evaluator and the
+pool are handed in; ``sampling`` owns which point is tried next, ``history`` what the study keeps,
+``trials`` what is known of a trial.
 
-Resuming needs no sampler state: before trial *k* (counting finished trials only) the sampler is
-made anew from (seed, k), so with the same history it asks for the same point again. A trial that
-an interruption left running is marked failed and asked again; its tasks come from stored rows.
+Where the backend answers several requests at once, tasks and trials run ahead of the one that is
+looked at (``ahead`` says how far). Everything is decided in the order of trials and tasks, as if
+they had run one after the other: what was begun in vain is stored, and decides nothing. So the
+same seed gives the same trials and the same winner whatever the timing, and after an interruption.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dspy
 import optuna
 from dspy.teleprompt.teleprompt import Teleprompter
-from optuna.trial import FrozenTrial, TrialState
 
-from lift_sys.record import canonical_json
+from lift_sys.errors import ConfigError
+from lift_sys.record import canonical_json, digest
 from lift_sys.tasks import Task
+from optimizers.ahead import Ahead
+from optimizers.answers import Answers, answers_of
 from optimizers.evaluate import Evaluator, Row
+from optimizers.flights import Flight, begin_tasks
+from optimizers.history import History
 from optimizers.pools import Pool
 from optimizers.racing import is_lost
+from optimizers.sampling import PointSampler
 from optimizers.space import Point, SearchSpace
-from optimizers.trials import Dropped, Reevaluation, Trial, worth
+from optimizers.trials import Dropped, Reevaluation, Told, Trial, worth
 
 DEMOS = "demos"
 """The dimension that names a demo set; all others are hypers."""
@@ -43,8 +50,8 @@ class SearchConfig:
         first_points: Points tried before the sampler proposes any.
         trials: Most finished trials.
         tokens: Generated tokens after which the search ends, passed by one task at most once a
-            first trial is complete. An answer that several trials share counts once, so the limit
-            does not depend on interruptions.
+            first trial is complete; tasks that run ahead of that one come on top. An answer that
+            several trials share counts once, so the limit does not depend on interruptions.
         seed: Of the sampler.
         tasks: What trials run, by id; a valset names them.
         drop_alpha: Most probability, below 1, that racing gives up a trial that would have passed
@@ -98,8 +105,8 @@ class JointSearch(Teleprompter):
         self._on_trial = on_trial
         self.trials: list[Trial] = []
         self.reevaluations: tuple[Reevaluation, ...] = ()
-        self._incumbent: tuple[bool, ...] = ()
-        self._tokens_of: dict[str, int] = {}
+        self._answers = Answers()
+        self._incumbent: Told | None = None
 
     def compile(
         self,
@@ -119,18 +126,46 @@ class JointSearch(Teleprompter):
                 trials run it.
 
         Raises:
+            ConfigError: There is nothing to select on, the metric is broken, or the study is that
+                of another search.
             InfrastructureError: The backend or the sandbox failed. The search can be resumed.
+            StoreError: The storage failed. What was stored is kept.
         """
-        tasks = [self._config.tasks[example.task_id] for example in valset]
+        tasks = self._selected(valset)
         self.trials, self.reevaluations = [], ()
-        self._incumbent = ()
-        self._tokens_of = {}
-        for stale in self._study.get_trials(states=(TrialState.RUNNING,)):
-            self._study.tell(stale.number, state=TrialState.FAIL)
-        while len(self.trials) < self._config.trials and self.tokens_spent < self._config.tokens:
-            self._run_trial(student, tasks)
+        self._answers, self._incumbent = Answers(), None
+        history = History(
+            self._study,
+            self._config.space,
+            self._identity(student, tasks),
+            lambda: self._evaluator.slots,
+        )
+        for told in history.told():
+            self._answers.restore(told.answers, told.spent)
+            self._finish(told)
+        with self._evaluator.settled():
+            self._search(student, tasks, history)
         self._reevaluate(student, tasks)
         return self.at(student, self.best.point)
+
+    def _selected(self, valset: Sequence[dspy.Example]) -> list[Task]:
+        known = self._config.tasks
+        unknown = [e.task_id for e in valset if e.task_id not in known]
+        if unknown or not valset or self._config.trials < 1:
+            what = f"the task {unknown[0]!r} is not known" if unknown else "nothing to select on"
+            msg = f"a search needs at least one trial and one task: {what}"
+            raise ConfigError(msg)
+        return [known[example.task_id] for example in valset]
+
+    def _identity(self, student: dspy.Module, tasks: Sequence[Task]) -> dict[str, str]:
+        config = self._config
+        return {
+            "demos": self.pool.content_hash,
+            "tasks": digest([task.content_hash for task in tasks]),
+            "code": self._evaluator.identity,
+            "program": digest(student.dump_state()),
+            "settings": digest([config.seed, config.first_points, config.drop_alpha]),
+        }
 
     @property
     def best(self) -> Trial:
@@ -154,116 +189,107 @@ class JointSearch(Teleprompter):
         self._set_hypers(program, {k: v for k, v in point.items() if k != DEMOS})
         return program
 
-    def _run_trial(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
-        number = len(self.trials)
-        stored = self._finished()
-        optuna_trial = None
-        if number < len(stored):
-            point: Point = self._point_of(stored[number])
-        else:
-            optuna_trial, point = self._ask(number)
-        trial = self._measure(self.at(student, point), tasks, number, point)
-        if optuna_trial is not None:
-            for step, value in enumerate((trial.passed / len(tasks), trial.value)):
-                optuna_trial.report(value, step)
-            state = TrialState.COMPLETE if trial.complete else TrialState.PRUNED
-            self._study.tell(optuna_trial, trial.value if trial.complete else None, state=state)
-        self.trials.append(trial)
-        if self._on_trial:
-            self._on_trial(trial)
+    def _search(self, student: dspy.Module, tasks: Sequence[Task], history: History) -> None:
+        """Finish trials until one of the limits is reached."""
+        config, ahead = self._config, Ahead(history.slots)
+        window = ahead.programs(len(tasks))
+        sampler = PointSampler(config.space, config.first_points, config.seed, window)
+        flights: deque[Flight] = deque()
+        while len(self.trials) < config.trials and self.tokens_spent < config.tokens:
+            while len(flights) < min(window, config.trials - len(self.trials)):
+                number = len(self.trials) + len(flights)
+                point = sampler.ask(number, self.trials, [f.point for f in flights])
+                program = self._evaluator.prepare(self.at(student, point), f"trial {number}")
+                flights.append(Flight(point, program))
+            told = self._measure(flights, tasks, ahead)
+            vain = [*flights.popleft().begun]
+            if self.tokens_spent < config.tokens:
+                begin_tasks(flights, tasks, ahead)
+            else:
+                vain += [begun for flight in flights for begun in flight.begun]
+            # Once the trial is stored nobody begins these again after an interruption.
+            for begun in vain:
+                begun.take()
+            history.add(told)
+            self._finish(told)
 
-    def _ask(self, number: int) -> tuple[optuna.Trial, Point]:
-        """Ask for the point of trial ``number``, the same one whenever it is asked."""
-        text = f"{self._config.seed}/{number}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4)
-        first = self._config.first_points
-        waiting = self._study.get_trials(states=(TrialState.WAITING,))
-        if number < len(first) and not waiting:
-            self._study.enqueue_trial(first[number])
-        trial = self._study.ask()
-        point = self._config.space.suggest(trial)
-        trial.set_user_attr("point", point)
-        return trial, point
-
-    def _measure(
-        self, program: dspy.Module, tasks: Sequence[Task], number: int, point: Point
-    ) -> Trial:
-        """Run a trial task by task until there is a reason to give it up."""
-        best = max((t.value for t in self.trials if t.complete), default=None)
-        rows: list[Row] = []
+    def _measure(self, flights: Sequence[Flight], tasks: Sequence[Task], ahead: Ahead) -> Told:
+        """Look at the first trial task by task until there is a reason to give it up."""
+        flight, rows = flights[0], list[Row]()
+        new, before = list[str](), self.tokens_spent
         dropped: Dropped | None = None
-        for row in self._evaluator.run(program, tasks, f"trial {number}"):
-            rows.append(row)
-            self._count(row)
-            dropped = None if best is None else self._reason_to_drop(rows, len(tasks), best)
-            if dropped:
-                break
+        while len(rows) < len(tasks) and not dropped:
+            begin_tasks(flights, tasks, ahead)
+            rows.append(self._evaluator.take(flight.begun))
+            new += self._answers.count(rows[-1])
+            dropped = self._reason_to_drop(rows, len(tasks))
         complete = len(rows) == len(tasks)
         trial = Trial(
-            number=number,
-            point=point,
+            number=len(self.trials),
+            point=flight.point,
             passed=sum(r.score.passed for r in rows),
             tried=len(rows),
             tokens=sum(r.usage.completion_tokens for r in rows),
             complete=complete,
             dropped=None if complete else dropped,
         )
-        if complete and (best is None or trial.value > best):
-            self._incumbent = tuple(r.score.passed for r in rows)
-        return trial
+        return Told(
+            trial=trial,
+            outcomes=tuple(r.score.passed for r in rows),
+            answers=tuple(new),
+            spent=self.tokens_spent - before,
+        )
 
-    def _reason_to_drop(self, rows: Sequence[Row], tasks: int, best: float) -> Dropped | None:
+    def _finish(self, told: Told) -> None:
+        """Count a trial as finished, and tell whoever wants to know."""
+        trial, best = told.trial, self._incumbent
+        if trial.complete and (best is None or trial.value > best.trial.value):
+            self._incumbent = told
+        self.trials.append(trial)
+        if self._on_trial:
+            self._on_trial(trial)
+
+    def _reason_to_drop(self, rows: Sequence[Row], tasks: int) -> Dropped | None:
         """Return why a trial is not worth its other tasks.
 
         That it is hopeless is exact: even if every remaining task passed at no cost, the value
         would stay below the best one. So giving up a hopeless trial never changes the winner.
         """
+        best = self._incumbent
+        if best is None:
+            return None
         outcomes = [r.score.passed for r in rows]
         tokens = sum(r.usage.completion_tokens for r in rows)
-        if worth(sum(outcomes) + tasks - len(rows), tokens, tasks) < best:
+        if worth(sum(outcomes) + tasks - len(rows), tokens, tasks) < best.trial.value:
             return "hopeless"
         if self.tokens_spent >= self._config.tokens:
             return "budget"
         alpha = self._config.drop_alpha
-        return "racing" if alpha > 0 and is_lost(outcomes, self._incumbent, alpha) else None
+        return "racing" if alpha > 0 and is_lost(outcomes, best.outcomes, alpha) else None
 
     def _reevaluate(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
         """Run the best trials of different points again, with fresh samples."""
         distinct: dict[str, Trial] = {}
         for trial in self._ranked():
             distinct.setdefault(canonical_json(trial.point), trial)
-        known = set(self._tokens_of)
-        done = []
+        again = []
         for trial in list(distinct.values())[: self._config.reevaluate]:
             program, label = self.at(student, trial.point), f"trial {trial.number} again"
-            rows = list(self._evaluator.run(program, tasks, label, FRESH))
-            answers = [answer for row in rows for answer in self._count(row)]
-            done.append(
-                Reevaluation(
-                    number=trial.number,
-                    passed=sum(r.score.passed for r in rows),
-                    tried=len(rows),
-                    tokens=sum(r.usage.completion_tokens for r in rows),
-                    repeated=known.issuperset(answers),
-                )
-            )
-        self.reevaluations = tuple(done)
+            again.append((trial, list(self._evaluator.run(program, tasks, label, FRESH))))
+        self.reevaluations = tuple(self._reevaluation(trial, rows) for trial, rows in again)
+        for row in (row for _, rows in again for row in rows):
+            self._answers.count(row)
 
-    def _count(self, row: Row) -> list[str]:
-        """Count a row's answers as spent, and return what they are known by."""
-        tokens = {c.key or f"{row.key}/{i}": c.completion_tokens for i, c in enumerate(row.calls)}
-        self._tokens_of.update(tokens)
-        return list(tokens)
-
-    def _finished(self) -> list[FrozenTrial]:
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        return self._study.get_trials(states=states)
-
-    def _point_of(self, trial: FrozenTrial) -> Point:
-        return dict(trial.user_attrs["point"])
+    def _reevaluation(self, trial: Trial, rows: Sequence[Row]) -> Reevaluation:
+        return Reevaluation(
+            number=trial.number,
+            passed=sum(r.score.passed for r in rows),
+            tried=len(rows),
+            tokens=sum(r.usage.completion_tokens for r in rows),
+            repeated=all(answer in self._answers for row in rows for answer in answers_of(row)),
+        )
 
     @property
     def tokens_spent(self) -> int:
         """Generated tokens of all trials, each answer counted once."""
-        return sum(self._tokens_of.values())
+        return self._answers.tokens

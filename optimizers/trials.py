@@ -1,6 +1,7 @@
 """What a search knows of the programs that it tried.
 
-Owns the records of a trial and of its re-evaluation, and what a trial is worth.
+Owns the records of a trial, of what a study keeps of it and of its re-evaluation, and what a trial
+is worth.
 """
 
 from __future__ import annotations
@@ -42,6 +43,22 @@ class Trial(Record):
     def value(self) -> float:
         """What it is worth on the tasks that were tried."""
         return worth(self.passed, self.tokens, self.tried)
+
+
+class Told(Record):
+    """A finished trial with all that the trials after it depend on: what a study keeps.
+
+    Attributes:
+        trial: The trial.
+        outcomes: Pass or fail of the tasks that were tried, in order.
+        answers: The generated answers that no earlier trial had, as ``Answers`` knows them.
+        spent: Generated tokens of these answers.
+    """
+
+    trial: Trial
+    outcomes: tuple[bool, ...]
+    answers: tuple[str, ...]
+    spent: int
 
 
 class Reevaluation(Record):

@@ -28,7 +28,9 @@ def evaluate(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="A hyper's value, in every preset."),
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="A hyper's value, or demos, in every preset."
+        ),
     ] = None,
     vary: Annotated[
         list[str] | None,

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lift_sys.app.export import build_program, load_artifact
+from lift_sys.app.gold_demos import NONE, demo_set
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
+from lift_sys.record import digest
 from lift_sys.sandbox.base import Sandbox
-from programs.hypers import hypers_of, set_hypers
+from optimizers.joint import DEMOS
+from programs.hypers import set_hypers
 from programs.presets import PRESETS, make_program
 from programs.spec_to_code import SpecToCode
 from programs.stages import named_models
@@ -27,7 +30,7 @@ BASELINES = ("direct", "single")
 """Presets with which every other program is compared, the cheaper one first."""
 
 Settings = Mapping[str, Any]
-"""Values of hypers by path."""
+"""Values of hypers by path; ``demos`` names a demo set."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,8 @@ def _refuse_idle(wanted: Wanted, presets: Sequence[str]) -> None:
 
 def _preset(preset: str, settings: Settings, sandbox: Sandbox) -> SpecToCode:
     program = make_program(preset, sandbox)
-    set_hypers(program, dict(settings))
+    set_hypers(program, {path: value for path, value in settings.items() if path != DEMOS})
+    demo_set(settings.get(DEMOS, NONE.name)).apply(program)
     return program
 
 
@@ -174,9 +178,7 @@ def _vary(
     for path, value in variations:
         changed = {**settings, path: value}
         made = {p: _preset(p, changed, sandbox) for p in presets}
-        new = {
-            p: q for p, q in made.items() if _values(q) != _values(_preset(p, settings, sandbox))
-        }
+        new = {p: q for p, q in made.items() if _state(q) != _state(_preset(p, settings, sandbox))}
         if not new:
             msg = (
                 f"--vary {setting_words({path: value})[0]} changes nothing in {', '.join(presets)}"
@@ -186,8 +188,8 @@ def _vary(
     return varied
 
 
-def _values(program: SpecToCode) -> dict[str, Any]:
-    return {path: hyper.value for path, hyper in hypers_of(program).items()}
+def _state(program: SpecToCode) -> str:
+    return digest(program.dump_state())
 
 
 def _pairs(compared: Sequence[str], baselines: Sequence[str]) -> list[tuple[str, str]]:

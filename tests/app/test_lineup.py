@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lift_sys.app.export import Artifact, ModelRef, describe_program, save_artifact
+from lift_sys.app.gold_demos import demo_set
 from lift_sys.app.lineup import Lineup, Wanted, make_lineup
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
@@ -161,3 +162,23 @@ def test_an_artifact_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
     for change in ("settings", "variations"):
         with pytest.raises(ConfigError, match="measured as it is"):
             lineup(sandbox, artifact=path, **{change: ["n=5"]})
+
+
+def test_demos_of_train_tasks_are_one_more_setting(sandbox: Sandbox) -> None:
+    settings = ("code_generator.demo_choice=nearest", "code_generator.demo_count=2")
+    found = lineup(sandbox, "direct", settings=settings, variations=("demos=gold-bank",))
+    plain, shown = found.programs.values()
+    assert [len(p.code_generator.predict.demos) for p in (plain, shown)] == [0, 120]
+    assert list(found.programs)[1].endswith("demo_count=2, demos=gold-bank")
+    assert values(plain) == values(shown)
+
+
+@pytest.mark.parametrize("name", ["gold", "gold-0", "gold-9", "gold-short-bank", "3", "none "])
+def test_a_demo_set_that_does_not_exist_is_refused(name: str, sandbox: Sandbox) -> None:
+    with pytest.raises(ConfigError, match=r"there is no demo set .* choose none, gold-N"):
+        lineup(sandbox, "direct", settings=(f"demos={name}",))
+
+
+def test_demo_sets_have_the_size_that_they_say() -> None:
+    sizes = {name: len(demo_set(name).tasks) for name in ("none", "gold-3", "gold-short-2")}
+    assert sizes == {"none": 0, "gold-3": 3, "gold-short-2": 2}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dspy
@@ -86,7 +88,7 @@ class Fake(dspy.Module):
         return dspy.Prediction(code=code, ir=None, failure=None, attempts=())
 
 
-class InterruptionError(Exception):
+class InterruptionError(BaseException):
     """Stands for kill -9 in the middle of a task."""
 
 
@@ -100,6 +102,7 @@ class Job:
         rows: What was paid for.
         executed: Tasks executed.
         stop_at: Execution at which it is interrupted, from 1; 0 for never.
+        slots: Requests that the model, which is never asked, would answer at once.
     """
 
     table: int
@@ -107,6 +110,9 @@ class Job:
     rows: dict[str, Row] = field(default_factory=dict)
     executed: int = 0
     stop_at: int = 0
+    slots: int = 1
+    killed: bool = False
+    lock: Any = field(default_factory=threading.Lock)
 
     def get(self, key: str) -> Row | None:
         return self.rows.get(key)
@@ -115,9 +121,11 @@ class Job:
         self.rows[row.key] = row
 
     def score(self, task: Task, code: str | None, failure: str | None) -> Score:
-        self.executed += 1
-        if self.executed == self.stop_at:
-            raise InterruptionError
+        with self.lock:
+            self.executed += 1
+            self.killed = self.killed or self.executed == self.stop_at
+            if self.killed:
+                raise InterruptionError
         passed = outcome(self.table, str(code), task.spec)[0]
         status = Status.PASSED if passed else Status.WRONG_ANSWER
         return Score(value=float(passed), passed=passed, status=status, feedback="")
@@ -125,11 +133,12 @@ class Job:
     def run(
         self, config: SearchConfig = CONFIG, on_trial: Callable[[Trial], None] | None = None
     ) -> tuple[JointSearch, Mapping[str, Any]]:
+        self.killed = False
         study = optuna.create_study(
             study_name="s", storage=self.storage(), direction="maximize", load_if_exists=True
         )
-        no_model: Any = None
-        evaluator = Evaluator(lambda: no_model, "m", self.score, self)
+        model: Any = SimpleNamespace(engine=SimpleNamespace(concurrency=self.slots))
+        evaluator = Evaluator(lambda: model, "m", self.score, self)
         search = JointSearch(config, POOL, evaluator, study, set_hypers, on_trial)
         winner = search.compile(Fake(self.table), valset=EXAMPLES)
         return search, winner.dump_state()

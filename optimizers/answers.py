@@ -1,0 +1,44 @@
+"""What a search has spent on generated answers, each of them counted once.
+
+Several trials may share an answer, and an interrupted search may find it stored. Counted so, what
+was spent depends on neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from lift_sys.record import digest
+from optimizers.evaluate import Row
+
+
+class Answers:
+    """The answers of a search.
+
+    Attributes:
+        tokens: Generated tokens of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self._known: set[str] = set()
+
+    def __contains__(self, answer: object) -> bool:
+        return answer in self._known
+
+    def count(self, row: Row) -> list[str]:
+        """Count a row's answers, and return what those are known by that were not counted yet."""
+        tokens = dict(zip(answers_of(row), (c.completion_tokens for c in row.calls), strict=True))
+        new = [answer for answer in tokens if answer not in self._known]
+        self.restore(new, sum(tokens[answer] for answer in new))
+        return new
+
+    def restore(self, answers: Collection[str], tokens: int) -> None:
+        """Count answers that are known from before, with their tokens together."""
+        self._known.update(answers)
+        self.tokens += tokens
+
+
+def answers_of(row: Row) -> list[str]:
+    """Return what a row's answers are known by: 64 bits of a hash of their content address."""
+    return [digest(c.key or f"{row.key}/{i}")[:16] for i, c in enumerate(row.calls)]
