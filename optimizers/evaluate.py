@@ -91,8 +91,19 @@ class Rows(Protocol):
         ...
 
 
-Scorer = Callable[[Task, str | None, str | None], Score]
-"""Scores (task, code, failure)."""
+Scorer = Callable[[Task, dspy.Prediction], Score]
+"""Scores an answer to a task."""
+
+Ask = Callable[[dspy.Module, Task, int], dspy.Prediction]
+"""Runs a program on what it may see of a task, for a rollout."""
+
+
+def ask_program(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
+    """Run a program that takes everything that may be seen of a task."""
+    view = task.view
+    return program(
+        spec=view.spec, entry_point=view.entry_point, visible=view.visible, rollout=rollout
+    )
 
 
 class Evaluator:
@@ -105,6 +116,7 @@ class Evaluator:
         score: The metric; called from several threads where the model has several slots.
         rows: Where rows are kept; likewise.
         on_row: Called with each row and whether it was reused, in the order of the rows.
+        ask: Runs a program on a task.
 
     Attributes:
         identity: As given.
@@ -117,12 +129,14 @@ class Evaluator:
         score: Scorer,
         rows: Rows,
         on_row: Callable[[Row, bool], None] | None = None,
+        ask: Ask = ask_program,
     ) -> None:
         self._lm = lm
         self.identity = identity
         self._score = score
         self._rows = rows
         self._on_row = on_row
+        self._ask = ask
         self._threads = Threads[Row]()
 
     @property
@@ -189,18 +203,13 @@ class Evaluator:
         return row
 
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
-        view, program = task.view, prepared.program
+        program = prepared.program
         trace: list[Any] = []
         lm = self._lm()
         started = time.perf_counter()
         # What a job asked is in its stored answers; DSPy's history would keep it all in memory.
         with recording() as calls, dspy.context(lm=lm, trace=trace, disable_history=True):
-            answer = program(
-                spec=view.spec,
-                entry_point=view.entry_point,
-                visible=view.visible,
-                rollout=prepared.rollout,
-            )
+            answer = self._ask(program, task, prepared.rollout)
         score = self._scored(task, answer)
         return Row(
             key=key,
@@ -208,10 +217,10 @@ class Evaluator:
             task_id=task.id,
             category=task.category,
             score=score,
-            code=answer.code,
-            ir=answer.ir,
-            failure=answer.failure,
-            attempts=len(answer.attempts),
+            code=answer.get("code"),
+            ir=answer.get("ir"),
+            failure=answer.get("failure"),
+            attempts=len(answer.get("attempts", (answer,))),
             calls=tuple(calls),
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
             trace=_steps(program, trace),
@@ -220,7 +229,7 @@ class Evaluator:
     def _scored(self, task: Task, answer: dspy.Prediction) -> Score:
         name = getattr(self._score, "__name__", type(self._score).__name__)
         try:
-            score = self._score(task, answer.code, answer.failure)
+            score = self._score(task, answer)
         except LiftError:
             raise
         except Exception as error:

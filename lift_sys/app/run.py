@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dspy
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
@@ -138,8 +139,8 @@ def make_evaluator(
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     identity = weights(model) + environment.source_digest()
 
-    def score(task: Task, code: str | None, failure: str | None) -> Any:
-        return score_code(task, code, failure, sandbox)
+    def score(task: Task, answer: dspy.Prediction) -> Any:
+        return score_code(task, answer.code, answer.failure, sandbox)
 
     return Evaluator(lambda: models(model), identity, score, rows, on_row)
 

@@ -120,13 +120,13 @@ class Job:
     def put(self, row: Row) -> None:
         self.rows[row.key] = row
 
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
         with self.lock:
             self.executed += 1
             self.killed = self.killed or self.executed == self.stop_at
             if self.killed:
                 raise InterruptionError
-        passed = outcome(self.table, str(code), task.spec)[0]
+        passed = outcome(self.table, str(answer.code), task.spec)[0]
         status = Status.PASSED if passed else Status.WRONG_ANSWER
         return Score(value=float(passed), passed=passed, status=status, feedback="")
 

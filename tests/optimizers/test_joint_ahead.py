@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dspy
 import optuna
 import pytest
 
@@ -41,9 +42,9 @@ class SlowJob(Job):
 
     delays: random.Random
 
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
         time.sleep(self.delays.random() * 0.004)
-        return super().score(task, code, failure)
+        return super().score(task, answer)
 
 
 def slow(table: int, delays: int, **more: Any) -> SlowJob:
