@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dspy
+from pydantic_core import to_jsonable_python
 
 from lift_sys.errors import ConfigError, LiftError
 from lift_sys.inference.lm import concurrency_of
@@ -276,6 +277,17 @@ def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:
 def _steps(program: dspy.Module, trace: list[Any]) -> tuple[Step, ...]:
     names = {id(predictor): name for name, predictor in program.named_predictors()}
     return tuple(
-        Step(predictor=names[id(predictor)], inputs=inputs, outputs=prediction.toDict())
+        Step(
+            predictor=names[id(predictor)],
+            inputs=_plain(inputs),
+            outputs=_plain(prediction.toDict()),
+        )
         for predictor, inputs, prediction in trace
+        if id(predictor) in names  # a program may ask predictors that are no part of it
     )
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return field values as JSON has them; what it has not, as text."""
+    plain: dict[str, Any] = to_jsonable_python(fields, fallback=str)
+    return plain

@@ -36,6 +36,7 @@ from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.pools import Pool, build_pool
+from optimizers.space import SearchSpace
 from programs.demos import make_demos
 from programs.hypers import set_hypers
 from programs.presets import make_program
@@ -101,13 +102,14 @@ def optimize(
     check_search_tokens(config, data)
     run = RunDirectory(run_path(config, data, runs))
     with run.locked():
-        _record_inputs(run, config)
+        record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         models = model_source(run.calls())
         evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
-        pool = _build_pool(config, data, evaluator, sandbox, (run, progress))
-        search = _search(config, data, pool, evaluator, (run, progress))
+        pool = job_pool(config, data, evaluator, sandbox, (run, progress))
+        space = search_space(config, pool)
+        search = search_for(config, data, space, pool, (evaluator, run, progress))
         student = make_program("single", sandbox).with_models(models)
         progress.begin(SEARCH)
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
@@ -145,13 +147,14 @@ def make_evaluator(
     return Evaluator(lambda: models(model), identity, score, rows, on_row)
 
 
-def _build_pool(
+def job_pool(
     config: RunConfig,
     data: Data,
     evaluator: Evaluator,
     sandbox: Sandbox,
     into: tuple[RunDirectory, Progress],
 ) -> Pool:
+    """Return the demo sets of a job, which its directory keeps too."""
     run, progress = into
     teacher = make_program("single", sandbox)
     progress.begin(POOL, config.pool_tasks)
@@ -174,14 +177,15 @@ def _build_pool(
     return pool
 
 
-def _search(
+def search_for(
     config: RunConfig,
     data: Data,
+    space: SearchSpace,
     pool: Pool,
-    evaluator: Evaluator,
-    into: tuple[RunDirectory, Progress],
+    within: tuple[Evaluator, RunDirectory, Progress],
 ) -> JointSearch:
-    run, progress = into
+    """Return the joint search of a job; the study in its directory makes it resumable."""
+    evaluator, run, progress = within
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = JournalFileBackend(str(run.path / "study.journal"))
     study = optuna.create_study(
@@ -190,7 +194,6 @@ def _search(
         direction="maximize",
         load_if_exists=True,
     )
-    space = search_space(config, pool)
     return JointSearch(
         SearchConfig(
             space=space,
@@ -268,6 +271,7 @@ def _run_final(
     return tables
 
 
-def _record_inputs(run: RunDirectory, config: RunConfig) -> None:
+def record_inputs(run: RunDirectory, config: RunConfig) -> None:
+    """Write what is asked, and where."""
     run.write("config.json", config.model_dump_json(indent=2) + "\n")
     run.write("environment.json", canonical_json(environment.describe()) + "\n")

@@ -1,0 +1,183 @@
+"""Optimizing from Python: a caller's own program, metric, tasks, model and optimizer."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+from dspy.lm15 import Request
+from dspy.teleprompt.teleprompt import Teleprompter
+
+import lift_sys
+from lift_sys.errors import ConfigError, DatasetError, ProviderError
+from lift_sys.inference.chat import chat_body
+from lift_sys.inference.scripted import ScriptedEngine
+from lift_sys.tasks import Task
+from tests.optimizers.half_known import answer as answer_ours
+
+NUMBERS = ("two", "three", "four", "five", "six", "seven")
+
+
+def times(number: int) -> Task:
+    word = NUMBERS[number - 2]
+    return Task.model_validate(
+        {
+            "id": word, "spec": f"Multiply by {number}. {' '.join([word] * 8)}",
+            "entry_point": f"times{number}", "category": "mathematical", "split": "train",
+            "source": "test", "hidden": [{"args": "(5,)", "expected": str(5 * number)}],
+        }
+    )  # fmt: skip
+
+
+TASKS = [times(number) for number in range(2, 8)]
+
+
+class Own(dspy.Module):
+    """Asks a predictor of its own; the model knows even numbers, or with care all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.write = dspy.Predict("spec, care: bool -> code")
+        self.care = lift_sys.Hyper("care", False, True)
+
+    def forward(self, spec: str) -> dspy.Prediction:
+        return self.write(spec=spec, care=self.care.value)
+
+
+def answer(request: Request) -> str:
+    text = "\n".join(str(m["content"]) for m in chat_body(request)["messages"])
+    number = int(re.findall(r"Multiply by (\d)", text)[-1])
+    careful = re.findall(r"(True|False)", text)[-1] == "True"
+    right = f"5 * {number}" if careful or number % 2 == 0 else "0"
+    return f"[[ ## code ## ]]\ndef times{number}(x):\n    return x * {right} // 5\n"
+
+
+def scripted(script: Any = answer) -> tuple[dspy.LM, ScriptedEngine]:
+    engine = ScriptedEngine(script)
+    lm = dspy.LM("local/script", engine=engine, cache=False, num_retries=0, temperature=0.0)
+    return lm, engine
+
+
+def is_short(example: dspy.Example, pred: dspy.Prediction, trace: Any = None) -> float:
+    return 1.0 if "5 *" in pred.code else 0.5
+
+
+def study(folder: Path, program: Any = None, **options: Any) -> lift_sys.Study:
+    options.setdefault("model", scripted()[0])
+    options.setdefault("trials", 3)
+    tasks = options.pop("tasks", TASKS)
+    return lift_sys.optimize(program or Own(), tasks, runs=folder, **options)
+
+
+def test_hypers_of_a_program_of_ones_own_are_searched(tmp_path: Path) -> None:
+    found = study(tmp_path)
+
+    assert found.program.care.value is True
+    assert [(r.name, r.rate.passed) for r in found.report.results][1:] == [("compiled winner", 3)]
+    assert found.trials[0].point == {"demos": "none", "care": False}
+    assert found.artifact is None
+    assert found.report.search is not None
+    assert found.text == (found.run / "report.md").read_text()
+    assert "5 * 9" in found.program(spec="Multiply by 9.").code
+
+
+def test_the_program_given_is_not_changed(tmp_path: Path) -> None:
+    program = Own()
+    before = program.dump_state()
+    study(tmp_path, program)
+
+    assert program.dump_state() == before
+
+
+def test_the_same_call_asks_nothing_again(tmp_path: Path) -> None:
+    lm, engine = scripted()
+    first = study(tmp_path, model=lm)
+    asked = len(engine.requests)
+    again = study(tmp_path, model=lm)
+
+    assert len(engine.requests) == asked
+    assert (again.trials, again.text, again.run) == (first.trials, first.text, first.run)
+
+
+def test_another_metric_is_another_run(tmp_path: Path) -> None:
+    first = study(tmp_path)
+    other = study(tmp_path, metric=is_short, threshold=0.5)
+
+    assert other.run != first.run
+    assert all(trial.passed == trial.tried for trial in other.trials)
+
+
+def test_a_metric_of_ones_own_decides(tmp_path: Path) -> None:
+    found = study(tmp_path, metric=is_short)
+
+    assert found.program.care.value is True
+    assert (found.run / "rows.jsonl").read_text().count('"value":0.5') > 0
+
+
+def test_demos_come_from_the_programs_own_traces(tmp_path: Path) -> None:
+    found = study(tmp_path, space={}, demos=1, trials=2)
+    points = [trial.point["demos"] for trial in found.trials]
+
+    assert set(points) <= {"none", "traced-1"}
+    assert '"name": "traced-1"' in (found.run / "pool.json").read_text()
+
+
+OWN_OPTIMIZER = dspy.BootstrapFewShot(
+    metric=is_short, metric_threshold=1.0, max_bootstrapped_demos=1, max_labeled_demos=0
+)
+
+
+@pytest.mark.parametrize("optimizer", ["bootstrap_few_shot", OWN_OPTIMIZER])
+def test_any_teleprompter_may_be_the_optimizer(
+    tmp_path: Path, optimizer: str | Teleprompter
+) -> None:
+    found = study(tmp_path, optimizer=optimizer)
+
+    assert (found.trials, found.artifact) == ((), None)
+    assert [r.name for r in found.report.results] == ["as given", "compiled winner"]
+    assert len(found.program.write.demos) >= 1
+
+
+def test_a_program_of_ours_is_named_and_searched_as_in_a_job(tmp_path: Path) -> None:
+    found = study(tmp_path, "single", model=scripted(answer_ours)[0], trials=1)
+
+    assert found.trials[0].point["code_sees"] == "ir"
+    assert found.artifact is None
+
+
+def test_a_program_that_fails_scores_nothing(tmp_path: Path) -> None:
+    program = dspy.Predict("spec -> code, more")
+    found = study(tmp_path, program, model=scripted(lambda _: "[[ ## code ## ]]\nx")[0], trials=1)
+
+    assert found.trials[0].passed == 0
+    assert all("AdapterParseError" in f for f in found.report.results[0].failures.values())
+
+
+def test_a_backend_that_fails_ends_the_study(tmp_path: Path) -> None:
+    lm = dspy.LM("local/script", engine=ScriptedEngine([]), cache=False, num_retries=0)
+    with pytest.raises(ProviderError, match="the script has 0 answers"):
+        study(tmp_path, model=lm)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"space": {"nothing": (1,)}}, ConfigError, "hypers of this program are: care"),
+        ({"space": {"care": ("x",)}}, ConfigError, "'x' is not a value"),
+        ({"program": dspy.Predict("a -> b")}, ConfigError, "does not take a task's 'spec'"),
+        ({"program": "no_such"}, ConfigError, "there is no preset 'no_such'"),
+        ({"model": "no-such-model"}, lift_sys.LiftError, "unknown model"),
+        ({"trials": 0}, ConfigError, "wrong at trials"),
+        ({"optimizer": "no_such"}, ConfigError, "there is no optimizer 'no_such'"),
+        ({"colour": 1}, ConfigError, "no option 'colour'"),
+        ({"tasks": []}, DatasetError, "no dev task"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    tmp_path: Path, options: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        study(tmp_path, **options)
