@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from lift_sys.record import Versioned, digest
+from lift_sys.wish import BEST, Cost, Wish
 
 Choice = str | int | float | bool
 SetKind = Literal["spread", "short", "bank"]
@@ -50,6 +51,9 @@ class RunConfig(Versioned):
             tasks as the best one, e.g. 0.05; 0 gives up only what exactly cannot win.
         reevaluate: How many of the best trials run again with fresh samples before the winner is
             named; their tokens come on top of ``search_tokens``.
+        objectives: What the search keeps low, beside passing most tasks; by default nothing.
+        wish: Which program of the search the job ends with. A wish for cheapness adds its cost to
+            the objectives.
         space: Choices per hyper path; the demo set is searched as well, as ``demos``.
         first_points: Points tried before the sampler proposes any. What they leave out, or name
             outside the space, takes its first choice.
@@ -71,6 +75,8 @@ class RunConfig(Versioned):
     search_tokens: int = Field(default=9_000, ge=1)
     drop_alpha: float = Field(default=0.0, ge=0, lt=1)
     reevaluate: int = Field(default=0, ge=0)
+    objectives: tuple[Cost, ...] = ()
+    wish: Wish = BEST
     space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
     first_points: tuple[dict[str, Choice], ...] = DEFAULT_FIRST_POINTS
 
@@ -82,6 +88,18 @@ class RunConfig(Versioned):
             raise ValueError(msg)
         return self
 
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        """What the search keeps low: the objectives, and what the wish is about."""
+        wished: tuple[Cost, ...] = (self.wish.cost,) if self.wish.cost else ()
+        if self.wish.for_cheapest and not self.objectives and not wished:
+            wished = ("tokens",)
+        return tuple(dict.fromkeys((*self.objectives, *wished)))
+
     def content_hash(self, data_hashes: dict[str, str]) -> str:
-        """Return the hash of this job on these data files (SHA-256 by name)."""
-        return digest([self.model_dump(mode="json"), data_hashes])
+        """Return the hash of this job on these data files (SHA-256 by name).
+
+        The wish is not in it: what a search found fulfils one wish as well as another.
+        """
+        job = self.model_dump(mode="json", exclude={"wish"}) | {"objectives": self.costs}
+        return digest([job, data_hashes])

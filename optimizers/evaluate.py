@@ -19,6 +19,7 @@ import dspy
 from pydantic_core import to_jsonable_python
 
 from lift_sys.errors import ConfigError, LiftError
+from lift_sys.inference.catalogue import usd
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.usage import CallRecord, Usage, recording
 from lift_sys.ir.models import SpecIR
@@ -26,6 +27,7 @@ from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.ahead import Ahead, Begun, Threads
+from optimizers.trials import Tried
 
 
 class Step(Record):
@@ -267,6 +269,20 @@ class Prepared:
     def begin(self, task: Task) -> Begun[Row]:
         """Begin a task; see ``Evaluator.begin``."""
         return self.evaluator.begin(self, task)
+
+
+def with_row(tried: Tried, row: Row) -> Tried:
+    """Return what a program did and cost, with one task more."""
+    return tried.model_copy(
+        update={
+            "passed": tried.passed + row.score.passed,
+            "tried": tried.tried + 1,
+            "tokens": tried.tokens + sum(c.completion_tokens for c in row.calls),
+            "usd": tried.usd + sum(usd(c) for c in row.calls),
+            "seconds": tried.seconds + sum(c.seconds for c in row.calls),
+            "outcomes": (*tried.outcomes, row.score.passed),
+        }
+    )
 
 
 def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:

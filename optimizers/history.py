@@ -7,13 +7,14 @@ or reading anything again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import optuna
 from optuna.exceptions import StorageInternalError
 
 from lift_sys.errors import ConfigError, StoreError
+from lift_sys.wish import Cost
 from optimizers.sampling import frozen_trial
 from optimizers.space import SearchSpace
 from optimizers.trials import Told
@@ -26,10 +27,11 @@ class History:
     """The finished trials of a study.
 
     Args:
-        study: Maximizes; its storage makes the search resumable.
+        study: Made with ``directions`` of the costs; its storage makes the search resumable.
         space: What is searched.
         identity: What decides the trials besides, by name: equal for every part of one search.
         slots: Asked, when the study is new, how many slots the search is planned for.
+        costs: What the search keeps low.
 
     Attributes:
         slots: How many slots the search was planned for when it began. The order of its trials
@@ -46,9 +48,11 @@ class History:
         space: SearchSpace,
         identity: Mapping[str, str],
         slots: Callable[[], int],
+        costs: Sequence[Cost] = (),
     ) -> None:
         self._study = study
         self._space = space
+        self._costs = costs
         mine = {"space": space.fingerprint, **identity}
         with _storing(study):
             kept = study.user_attrs.get(_SEARCH)
@@ -82,7 +86,9 @@ class History:
         Raises:
             StoreError: The storage failed.
         """
-        trial = frozen_trial(told.trial, self._space, **{_TOLD: told.model_dump_json()})
+        trial = frozen_trial(
+            told.trial, self._space, self._costs, **{_TOLD: told.model_dump_json()}
+        )
         with _storing(self._study):
             self._study.add_trial(trial)
 

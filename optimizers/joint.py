@@ -21,18 +21,19 @@ import optuna
 from dspy.teleprompt.teleprompt import Teleprompter
 
 from lift_sys.errors import ConfigError
-from lift_sys.record import canonical_json, digest
+from lift_sys.record import digest
 from lift_sys.tasks import Task
+from lift_sys.wish import BEST, Cost, Wish
 from optimizers.ahead import Ahead
 from optimizers.answers import Answers, answers_of
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator, Row, with_row
 from optimizers.flights import Flight, begin_tasks
 from optimizers.history import History
+from optimizers.objectives import cannot_join, finalists, has_lost, joined, preferred
 from optimizers.pools import Pool
-from optimizers.racing import is_lost
 from optimizers.sampling import PointSampler
 from optimizers.space import Point, SearchSpace
-from optimizers.trials import Dropped, Reevaluation, Told, Trial, worth
+from optimizers.trials import Dropped, Reevaluation, Told, Trial, Tried
 
 DEMOS = "demos"
 """The dimension that names a demo set; all others are hypers."""
@@ -57,7 +58,11 @@ class SearchConfig:
         drop_alpha: Most probability, below 1, that racing gives up a trial that would have passed
             as many tasks as the best one; 0 gives up only what exactly cannot win.
         reevaluate: How many of the best complete trials run every task again, with fresh samples,
-            once the search has ended. The best of them then wins. Their tokens come on top.
+            once the search has ended. The best of them then wins. Their tokens come on top. With
+            costs, they are the members of the front that the wish prefers, and the best one where
+            the wish is measured by it.
+        costs: What is kept low beside passing most tasks; the study has a value for each.
+        wish: Which program of the front wins.
     """
 
     space: SearchSpace
@@ -68,6 +73,8 @@ class SearchConfig:
     tasks: Mapping[str, Task]
     drop_alpha: float = 0.0
     reevaluate: int = 0
+    costs: tuple[Cost, ...] = ()
+    wish: Wish = BEST
 
 
 class JointSearch(Teleprompter):
@@ -77,13 +84,15 @@ class JointSearch(Teleprompter):
         config: Space and limits.
         pool: Demo sets; ``none`` is always among them.
         evaluator: Runs a program over tasks.
-        study: Maximizes; its storage makes the search resumable.
+        study: Made with ``directions`` of the costs; its storage makes the search resumable.
         set_hypers: Sets hypers of a program by path.
         on_trial: Called with each finished trial.
 
     Attributes:
         pool: As given.
         trials: Finished ones, in order.
+        front: Complete trials that no other dominates, the one that passes most first; with no
+            costs, the best one.
         reevaluations: Of the best ones, best first as the search had them; empty until it ended.
     """
 
@@ -104,9 +113,9 @@ class JointSearch(Teleprompter):
         self._set_hypers = set_hypers
         self._on_trial = on_trial
         self.trials: list[Trial] = []
+        self.front: tuple[Trial, ...] = ()
         self.reevaluations: tuple[Reevaluation, ...] = ()
         self._answers = Answers()
-        self._incumbent: Told | None = None
 
     def compile(
         self,
@@ -132,13 +141,14 @@ class JointSearch(Teleprompter):
             StoreError: The storage failed. What was stored is kept.
         """
         tasks = self._selected(valset)
-        self.trials, self.reevaluations = [], ()
-        self._answers, self._incumbent = Answers(), None
+        self.trials, self.front, self.reevaluations = [], (), ()
+        self._answers = Answers()
         history = History(
             self._study,
             self._config.space,
             self._identity(student, tasks),
             lambda: self._evaluator.slots,
+            self._config.costs,
         )
         for told in history.told():
             self._answers.restore(told.answers, told.spent)
@@ -164,23 +174,19 @@ class JointSearch(Teleprompter):
             "tasks": digest([task.content_hash for task in tasks]),
             "code": self._evaluator.identity,
             "program": digest(student.dump_state()),
-            "settings": digest([config.seed, config.first_points, config.drop_alpha]),
+            "settings": digest([config.seed, config.first_points, config.drop_alpha, config.costs]),
         }
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the highest value; the earliest among equals.
+        """The trial that the wish chooses: by default the best one, the earliest among equals.
 
-        Once trials were re-evaluated, it is the one of them with the highest value on fresh
-        samples; among equals the one that was better before.
+        Once trials were re-evaluated, it is chosen among them by fresh samples; among equals it is
+        the one that the wish preferred before.
         """
-        if self.reevaluations:
-            return self.trials[max(self.reevaluations, key=lambda r: r.value).number]
-        return self._ranked()[0]
-
-    def _ranked(self) -> list[Trial]:
-        complete = [trial for trial in self.trials if trial.complete]
-        return sorted(complete, key=lambda t: (-t.value, t.number))
+        config = self._config
+        choice = preferred(config.wish, self.reevaluations or self.front, config.costs)[0]
+        return self.trials[choice.number]
 
     def at(self, student: dspy.Module, point: Point) -> dspy.Module:
         """Return a copy of a program with a point's demos and hypers."""
@@ -193,7 +199,7 @@ class JointSearch(Teleprompter):
         """Finish trials until one of the limits is reached."""
         config, ahead = self._config, Ahead(history.slots)
         window = ahead.programs(len(tasks))
-        sampler = PointSampler(config.space, config.first_points, config.seed, window)
+        sampler = PointSampler(config.space, config.first_points, config.seed, window, config.costs)
         flights: deque[Flight] = deque()
         while len(self.trials) < config.trials and self.tokens_spent < config.tokens:
             while len(flights) < min(window, config.trials - len(self.trials)):
@@ -215,65 +221,51 @@ class JointSearch(Teleprompter):
 
     def _measure(self, flights: Sequence[Flight], tasks: Sequence[Task], ahead: Ahead) -> Told:
         """Look at the first trial task by task until there is a reason to give it up."""
-        flight, rows = flights[0], list[Row]()
+        flight, number = flights[0], len(self.trials)
+        so_far = Tried(number=number, passed=0, tried=0, tokens=0)
         new, before = list[str](), self.tokens_spent
         dropped: Dropped | None = None
-        while len(rows) < len(tasks) and not dropped:
+        while so_far.tried < len(tasks) and not dropped:
             begin_tasks(flights, tasks, ahead)
-            rows.append(self._evaluator.take(flight.begun))
-            new += self._answers.count(rows[-1])
-            dropped = self._reason_to_drop(rows, len(tasks))
-        complete = len(rows) == len(tasks)
+            row = self._evaluator.take(flight.begun)
+            so_far = with_row(so_far, row)
+            new += self._answers.count(row)
+            dropped = self._reason_to_drop(so_far, len(tasks))
+        complete = so_far.tried == len(tasks)
         trial = Trial(
-            number=len(self.trials),
+            **dict(so_far),
             point=flight.point,
-            passed=sum(r.score.passed for r in rows),
-            tried=len(rows),
-            tokens=sum(r.usage.completion_tokens for r in rows),
             complete=complete,
             dropped=None if complete else dropped,
         )
-        return Told(
-            trial=trial,
-            outcomes=tuple(r.score.passed for r in rows),
-            answers=tuple(new),
-            spent=self.tokens_spent - before,
-        )
+        return Told(trial=trial, answers=tuple(new), spent=self.tokens_spent - before)
 
     def _finish(self, told: Told) -> None:
         """Count a trial as finished, and tell whoever wants to know."""
-        trial, best = told.trial, self._incumbent
-        if trial.complete and (best is None or trial.value > best.trial.value):
-            self._incumbent = told
-        self.trials.append(trial)
+        self.trials.append(told.trial)
+        self.front = joined(self.front, told.trial, self._config.costs)
         if self._on_trial:
-            self._on_trial(trial)
+            self._on_trial(told.trial)
 
-    def _reason_to_drop(self, rows: Sequence[Row], tasks: int) -> Dropped | None:
+    def _reason_to_drop(self, so_far: Tried, tasks: int) -> Dropped | None:
         """Return why a trial is not worth its other tasks.
 
-        That it is hopeless is exact: even if every remaining task passed at no cost, the value
-        would stay below the best one. So giving up a hopeless trial never changes the winner.
+        That it is hopeless is exact: even if every remaining task passed at no cost, it would not
+        join the front. So giving up a hopeless trial never changes the winner.
         """
-        best = self._incumbent
-        if best is None:
+        costs = self._config.costs
+        if not self.front:
             return None
-        outcomes = [r.score.passed for r in rows]
-        tokens = sum(r.usage.completion_tokens for r in rows)
-        if worth(sum(outcomes) + tasks - len(rows), tokens, tasks) < best.trial.value:
+        if cannot_join(so_far, tasks, self.front, costs):
             return "hopeless"
         if self.tokens_spent >= self._config.tokens:
             return "budget"
-        alpha = self._config.drop_alpha
-        return "racing" if alpha > 0 and is_lost(outcomes, best.outcomes, alpha) else None
+        return "racing" if has_lost(so_far, self.front, costs, self._config.drop_alpha) else None
 
     def _reevaluate(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
         """Run the best trials of different points again, with fresh samples."""
-        distinct: dict[str, Trial] = {}
-        for trial in self._ranked():
-            distinct.setdefault(canonical_json(trial.point), trial)
-        again = []
-        for trial in list(distinct.values())[: self._config.reevaluate]:
+        config, again = self._config, []
+        for trial in finalists(self.trials, config.reevaluate, config.wish, config.costs):
             program, label = self.at(student, trial.point), f"trial {trial.number} again"
             again.append((trial, list(self._evaluator.run(program, tasks, label, FRESH))))
         self.reevaluations = tuple(self._reevaluation(trial, rows) for trial, rows in again)
@@ -281,13 +273,11 @@ class JointSearch(Teleprompter):
             self._answers.count(row)
 
     def _reevaluation(self, trial: Trial, rows: Sequence[Row]) -> Reevaluation:
-        return Reevaluation(
-            number=trial.number,
-            passed=sum(r.score.passed for r in rows),
-            tried=len(rows),
-            tokens=sum(r.usage.completion_tokens for r in rows),
-            repeated=all(answer in self._answers for row in rows for answer in answers_of(row)),
-        )
+        tried = Tried(number=trial.number, passed=0, tried=0, tokens=0)
+        for row in rows:
+            tried = with_row(tried, row)
+        repeated = all(answer in self._answers for row in rows for answer in answers_of(row))
+        return Reevaluation(**dict(tried), repeated=repeated)
 
     @property
     def tokens_spent(self) -> int:

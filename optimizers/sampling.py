@@ -23,6 +23,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from lift_sys.wish import Cost
+from optimizers.objectives import directions, front, values
 from optimizers.space import Point, SearchSpace
 from optimizers.trials import Trial
 
@@ -45,15 +47,22 @@ class PointSampler:
         first_points: Points of the first trials.
         seed: Of the sampler.
         window: Trials that are in flight together, at least 1.
+        costs: What is kept low.
     """
 
     def __init__(
-        self, space: SearchSpace, first_points: Sequence[Point], seed: int, window: int
+        self,
+        space: SearchSpace,
+        first_points: Sequence[Point],
+        seed: int,
+        window: int,
+        costs: Sequence[Cost] = (),
     ) -> None:
         self._space = space
         self._first = first_points
         self._seed = seed
         self._window = window
+        self._costs = costs
         self._study: optuna.Study | None = None
         self._base = 0
         self._told = 0
@@ -73,7 +82,7 @@ class PointSampler:
             points = [*(t.point for t in trials[seen:]), *running]
             study = self._begin(trials[:seen], points)
         for trial in trials[self._told : seen]:
-            _tell(study, self._running.pop(trial.number), trial)
+            _tell(study, self._running.pop(trial.number), trial, self._costs)
         self._told = seen
         text = f"{self._seed}/{number}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
@@ -82,11 +91,13 @@ class PointSampler:
 
     def _begin(self, trials: Sequence[Trial], points: Sequence[Point]) -> optuna.Study:
         """Make a study with what is in sight of these finished trials and of the running ones."""
-        study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+        study = optuna.create_study(
+            directions=directions(self._costs), sampler=RandomSampler(seed=0)
+        )
         self._study, self._base, self._told = study, _base(len(trials)), len(trials)
         self._running.clear()
-        for trial in (*_kept(trials[: self._base]), *trials[self._base :]):
-            study.add_trial(frozen_trial(trial, self._space))
+        for trial in (*_kept(trials[: self._base], self._costs), *trials[self._base :]):
+            study.add_trial(frozen_trial(trial, self._space, self._costs))
         for number, point in enumerate(points, start=len(trials)):
             self._start(study, number, point)
         return study
@@ -99,12 +110,18 @@ class PointSampler:
         return self._space.suggest(trial)
 
 
-def frozen_trial(trial: Trial, space: SearchSpace, **attributes: Any) -> FrozenTrial:
+def frozen_trial(
+    trial: Trial, space: SearchSpace, costs: Sequence[Cost], **attributes: Any
+) -> FrozenTrial:
     """Return a finished trial as Optuna keeps it.
+
+    What a given-up trial came to is only told where success alone counts: Optuna takes no
+    intermediate values of several objectives.
 
     Args:
         trial: At a point of the space.
         space: What is searched; dimensions that make no difference at the point are left out.
+        costs: What is kept low.
         attributes: User attributes.
     """
     asked = [d for d in space.dimensions if d.matters(trial.point)]
@@ -113,18 +130,19 @@ def frozen_trial(trial: Trial, space: SearchSpace, **attributes: Any) -> FrozenT
     }
     return create_trial(
         state=TrialState.COMPLETE if trial.complete else TrialState.PRUNED,
-        value=trial.value,
+        values=None if costs and not trial.complete else values(trial, costs),
         params={d.path: trial.point[d.path] for d in asked},
         distributions=distributions,
         user_attrs=attributes,
-        intermediate_values={0: trial.value},
+        intermediate_values=None if costs else {0: trial.value},
     )
 
 
-def _tell(study: optuna.Study, running: optuna.Trial, trial: Trial) -> None:
-    running.report(trial.value, 0)
+def _tell(study: optuna.Study, running: optuna.Trial, trial: Trial, costs: Sequence[Cost]) -> None:
+    if not costs:
+        running.report(trial.value, 0)
     if trial.complete:
-        study.tell(running, trial.value)
+        study.tell(running, values(trial, costs))
     else:
         study.tell(running, state=TrialState.PRUNED)
 
@@ -136,8 +154,14 @@ def _base(finished: int) -> int:
     return finished - 1 - (finished - 1 - ALL) % (ALL - BEST - LATEST)
 
 
-def _kept(trials: Sequence[Trial]) -> list[Trial]:
-    """Return those that stay in sight, in order; TPE ranks complete trials before others."""
-    ranked = sorted(trials, key=lambda t: (not t.complete, -t.value, t.number))
+def _kept(trials: Sequence[Trial], costs: Sequence[Cost]) -> list[Trial]:
+    """Return those that stay in sight, in order; TPE ranks complete trials before others.
+
+    With costs it ranks by dominance; the front comes first, and then what passes most.
+    """
+    ahead = {t.number for t in front(trials, costs)}
+    ranked = sorted(
+        trials, key=lambda t: (not t.complete, t.number not in ahead, -t.value, t.number)
+    )
     numbers = {t.number for t in (*ranked[:BEST], *trials[-LATEST:])}
     return [t for t in trials if t.number in numbers]

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from lift_sys.config import RunConfig
+from lift_sys.wish import Wish
 
 HASHES = {"train": "a" * 64, "dev": "b" * 64}
 
@@ -33,6 +34,8 @@ def test_json_loses_nothing() -> None:
         ({"search_tokens": 0}, "search_tokens"),
         ({"drop_alpha": 1.0}, "drop_alpha\n.*less than 1"),
         ({"reevaluate": -1}, "reevaluate"),
+        ({"objectives": ("euros",)}, "objectives.0\n.*'tokens', 'usd' or 'seconds'"),
+        ({"wish": "good"}, "wish\n.*'good' is not understood"),
         ({"seed": "x"}, "seed"),
         ({"space": {"n": ()}}, "space of 'n' has no choices"),
         ({"space": {"n": ([1],)}}, "space.n.0"),
@@ -61,6 +64,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], says: str) -> None:
         {"search_tokens": 1},
         {"drop_alpha": 0.05},
         {"reevaluate": 1},
+        {"objectives": ("tokens",)},
         {"space": {"n": (1,)}},
         {"first_points": ()},
     ],
@@ -74,7 +78,14 @@ def test_the_hash_follows_every_field(change: dict[str, Any]) -> None:
 def test_every_field_but_the_version_is_covered_above() -> None:
     covered = test_the_hash_follows_every_field.pytestmark[0].args[1]
     names = {name for change in covered for name in change}
-    assert names == set(RunConfig.model_fields) - {"schema_version"}
+    assert names == set(RunConfig.model_fields) - {"schema_version", "wish"}
+
+
+def test_one_search_fulfils_several_wishes() -> None:
+    one = RunConfig(objectives=("tokens",))
+    for wish in ("best under tokens=100", "cheapest within 2 points"):
+        other = RunConfig(objectives=("tokens",), wish=Wish.model_validate(wish))
+        assert other.content_hash(HASHES) == one.content_hash(HASHES)
 
 
 def test_the_hash_follows_the_data() -> None:

@@ -11,7 +11,14 @@ ROOT = Path(__file__).parent.parent
 BASE = ("errors", "record", "literals", "files")
 LAYERS: tuple[tuple[str, ...], ...] = (
     tuple(f"lift_sys.{name}" for name in BASE),
-    ("lift_sys.ir", "lift_sys.knowledge", "lift_sys.tasks", "lift_sys.verdict", "lift_sys.config"),
+    (
+        "lift_sys.ir",
+        "lift_sys.knowledge",
+        "lift_sys.tasks",
+        "lift_sys.verdict",
+        "lift_sys.config",
+        "lift_sys.wish",
+    ),
     ("lift_sys.inference", "lift_sys.sandbox"),
     ("programs", "metrics"),
     ("optimizers",),

@@ -1,12 +1,21 @@
-"""From a finished search to an artifact: the winner with its evidence."""
+"""From a finished search to artifacts: the winner, and the front, with their evidence."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from lift_sys.app import environment
 from lift_sys.app.data import Data
-from lift_sys.app.export import Artifact, Measured, ModelRef, Opening, describe_program
+from lift_sys.app.export import (
+    Artifact,
+    Measured,
+    ModelRef,
+    Opening,
+    describe_program,
+    save_artifact,
+)
+from lift_sys.app.front import FRONT, artifact_of
 from lift_sys.app.report import Report, Search
 from lift_sys.config import RunConfig
 from lift_sys.ir.schema import WIRE_VERSION
@@ -19,19 +28,32 @@ from programs.stages import named_models
 
 
 def make_artifact(
-    config: RunConfig, data: Data, winner: SpecToCode, search: JointSearch
+    config: RunConfig,
+    data: Data,
+    program: SpecToCode,
+    search: JointSearch,
+    trial: Trial | None = None,
 ) -> Artifact:
-    """Return the artifact of a search's winner, with its dev score and where it comes from."""
-    hypers, predictors = describe_program(winner)
-    fresh = _fresh(search)
+    """Return the artifact of a search's program, with its dev score and where it comes from.
+
+    Args:
+        config: The job.
+        data: Its task sets.
+        program: At the trial's point.
+        search: Finished.
+        trial: By default the winner.
+    """
+    trial = trial or search.best
+    hypers, predictors = describe_program(program)
+    fresh = _fresh(search, trial)
     again = {"dev_again": _measured(config.dev_data, data, fresh)} if fresh else {}
     return Artifact(
         wire_version=WIRE_VERSION,
         model=ModelRef.of(config.model),
-        models=tuple(ModelRef.of(named) for named in named_models(winner)),
+        models=tuple(ModelRef.of(named) for named in named_models(program)),
         hypers=hypers,
         predictors=predictors,
-        scores={"dev": _measured(config.dev_data, data, search.best), **again},
+        scores={"dev": _measured(config.dev_data, data, trial), **again},
         provenance={
             "seed": config.seed,
             "config": config.model_dump(mode="json"),
@@ -39,7 +61,7 @@ def make_artifact(
             "pool_sha256": search.pool.content_hash,
             "trials": len(search.trials),
             "configurations": summarise_search(search).configurations,
-            "point": search.best.point,
+            "point": trial.point,
             "search_tokens_out": search.tokens_spent,
             "environment": environment.describe(),
         },
@@ -48,7 +70,7 @@ def make_artifact(
 
 def summarise_search(search: JointSearch) -> Search:
     """Return the figures of a finished search."""
-    fresh = _fresh(search)
+    fresh = _fresh(search, search.best)
     return Search(
         trials=len(search.trials),
         configurations=len({canonical_json(t.point) for t in search.trials}),
@@ -59,9 +81,27 @@ def summarise_search(search: JointSearch) -> Search:
     )
 
 
-def _fresh(search: JointSearch) -> Reevaluation | None:
-    """Return the winner's re-evaluation, if there was one."""
-    return next((r for r in search.reevaluations if r.number == search.best.number), None)
+def save_front(
+    config: RunConfig, data: Data, student: SpecToCode, search: JointSearch, run: Path
+) -> None:
+    """Keep an artifact for each program of a search's front, and none of an earlier front.
+
+    Raises:
+        StoreError: The disk refused.
+    """
+    kept = {run / artifact_of(trial): trial for trial in search.front}
+    for stale in (run / FRONT).glob("*.json"):
+        if stale not in kept:
+            stale.unlink()
+    for path, trial in kept.items():
+        path.parent.mkdir(exist_ok=True)
+        program = search.at(student, trial.point)
+        save_artifact(make_artifact(config, data, program, search, trial), path)
+
+
+def _fresh(search: JointSearch, trial: Trial) -> Reevaluation | None:
+    """Return a trial's re-evaluation, if there was one."""
+    return next((r for r in search.reevaluations if r.number == trial.number), None)
 
 
 def with_test(artifact: Artifact, report: Report, opening: Opening | None) -> Artifact:

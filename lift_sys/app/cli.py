@@ -53,6 +53,14 @@ def optimize(
     ] = None,
     dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
     test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="Also keep tokens, usd or seconds per task low; repeatable."),
+    ] = None,
+    wish: Annotated[
+        str | None,
+        typer.Option(help="Which program to end with, e.g. 'cheapest within 2 points'."),
+    ] = None,
     runs: Runs = Path("runs"),
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the space and what the job will cost; end.")
@@ -76,6 +84,7 @@ def optimize(
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
         "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
+        "objectives": objective or None, "wish": wish,
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     data = load_data(job)

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from lift_sys.app.export import load_artifact
 from lift_sys.app.report import Report
-from lift_sys.app.tables import failure_table, p_text
+from lift_sys.app.tables import failure_table
 from lift_sys.errors import ConfigError
 from lift_sys.record import Record
 from lift_sys.verdict import FailureCategory
-from metrics.stats import Comparison, Rate, compare
+from metrics.stats import Comparison, Rate, compare, p_text
 
 WHAT = "a run directory, an artifact, or a report that `lift eval --json` printed"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from lift_sys.app.front import Front
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
 from lift_sys.verdict import FailureCategory
@@ -128,6 +129,7 @@ class Report(Versioned):
         matches: Direct prompting at the tokens of other programs, where that was asked for.
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
             earlier releases.
+        front: Of a search that kept costs low; ``None`` where it looked at success alone.
     """
 
     current_version: ClassVar[int] = 1
@@ -140,6 +142,7 @@ class Report(Versioned):
     overhead_seconds: float
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
+    front: Front | None = None
 
     @property
     def share_outside_model(self) -> float:

@@ -17,14 +17,15 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from lift_sys.app import environment, gate
-from lift_sys.app.assemble import make_artifact, summarise_search, with_test
+from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
 from lift_sys.app.data import Data
 from lift_sys.app.estimate import check_search_tokens
 from lift_sys.app.export import Artifact, Opening, save_artifact
+from lift_sys.app.front import front_of
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
-from lift_sys.app.space import check_space, search_space
+from lift_sys.app.space import check_costs, check_space, search_space
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
@@ -35,6 +36,7 @@ from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
+from optimizers.objectives import directions
 from optimizers.pools import Pool, build_pool
 from optimizers.space import SearchSpace
 from programs.demos import make_demos
@@ -99,6 +101,7 @@ def optimize(
     """
     started = time.perf_counter()
     check_space(config, sandbox)
+    check_costs(config)
     check_search_tokens(config, data)
     run = RunDirectory(run_path(config, data, runs))
     with run.locked():
@@ -115,11 +118,15 @@ def optimize(
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
         artifact = make_artifact(config, data, winner, search)
+        front = front_of(search, config, data.dev) if config.costs else None
+        if front:
+            save_front(config, data, student, search, run.path)
         opening = _open(artifact, config, data, ledger)
         final = _Final.of(config, data, opened=opening is not None)
         tables = _run_final(final, winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        report = report.model_copy(update={"search": summarise_search(search)})
+        found = {"search": summarise_search(search), "front": front}
+        report = report.model_copy(update=found)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
@@ -191,7 +198,7 @@ def search_for(
     study = optuna.create_study(
         study_name="joint",
         storage=optuna.storages.JournalStorage(backend),
-        direction="maximize",
+        directions=directions(config.costs),
         load_if_exists=True,
     )
     return JointSearch(
@@ -204,6 +211,8 @@ def search_for(
             tasks={task.id: task for task in data.dev},
             drop_alpha=config.drop_alpha,
             reevaluate=config.reevaluate,
+            costs=config.costs,
+            wish=config.wish,
         ),
         pool,
         evaluator,

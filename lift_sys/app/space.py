@@ -1,12 +1,17 @@
-"""The space of a job: what its configuration makes of the program's hypers and of the demo sets."""
+"""The space of a job: what its configuration makes of the program's hypers and of the demo sets.
+
+Owns what is refused about space and objectives before anything is spent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from lift_sys.app.models import models_of_job
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
+from lift_sys.inference import catalogue
 from lift_sys.sandbox.base import Sandbox
 from optimizers.joint import DEMOS
 from optimizers.pools import Pool
@@ -30,6 +35,22 @@ def check_space(config: RunConfig, sandbox: Sandbox) -> None:
             hypers[path].space.check(choice, path)
     if "temperature" not in config.space:
         msg = "the space must say which temperatures to try"
+        raise ConfigError(msg)
+
+
+def check_costs(config: RunConfig) -> None:
+    """Refuse to keep USD low where every model of the job is free.
+
+    Raises:
+        ConfigError: It names the models.
+        ModelError: One is unknown.
+    """
+    models = models_of_job(config)
+    if "usd" in config.costs and all(catalogue.get(model).price.free for model in models):
+        msg = (
+            f"{', '.join(models)} costs no USD here, so that tells programs apart by nothing; "
+            "keep tokens or seconds low"
+        )
         raise ConfigError(msg)
 
 

@@ -11,6 +11,7 @@ Owns the files of a run:
     invocations.jsonl  one line for each time the job was run to its end
     report.json/.md    the final table; of measurements, the last one's
     best.json          the artifact
+    front/trial-N.json one artifact for each program of the Pareto front, where costs are kept low
 
 A line that a crash cut off is dropped when the file is opened again. Whole files are written
 beside their place and moved into it.

@@ -1,6 +1,7 @@
 """A report in words: the Markdown that the terminal shows and ``report.md`` holds.
 
-Owns every sentence and table about results.
+Owns every sentence and table about results; those about the front of a search are
+``front_tables``'s.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from lift_sys.app.front_tables import front_lines
 from lift_sys.app.report import Report, Result, Search, TokenMatch
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
-from metrics.stats import ALPHA
+from metrics.stats import ALPHA, p_text
 from optimizers.trials import Dropped
 
 REASONS: dict[Dropped, str] = {
@@ -38,6 +40,7 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     lines += _stages(report) if detailed else []
     lines += [*_matches(report), *_comparisons(report), ""]
     lines += [_search(report.search), ""] if report.search else []
+    lines += front_lines(report.front) if report.front else []
     lines += [_footer(report)]
     return "\n".join(lines) + "\n"
 
@@ -154,11 +157,6 @@ def _comparisons(report: Report) -> list[str]:
             f"{_flips_needed(ALPHA)} one-sided flips on; read the intervals."
         )
     return lines
-
-
-def p_text(p_value: float) -> str:
-    """Return a p-value as it is printed, with its relation sign."""
-    return f"= {p_value:.3f}" if p_value >= 0.0005 else "< 0.001"
 
 
 def _flips_needed(alpha: float) -> int:

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Literal
 
 from lift_sys.errors import ModelError
+from lift_sys.inference.usage import CallRecord
 from lift_sys.record import Record
 
 Backend = Literal["llama_cpp", "vllm", "anthropic"]
@@ -58,6 +59,11 @@ class Price(Record):
     hour: float = 0.0
     million_input: float = 0.0
     million_output: float = 0.0
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is charged."""
+        return self == Price()
 
 
 class ModelInfo(Record):
@@ -199,3 +205,16 @@ def get_servable(model_id: str) -> ModelInfo:
         )
         raise ModelError(msg)
     return info
+
+
+def usd(call: CallRecord) -> float:
+    """Return what a call cost, in USD, with its share of the hour of a machine.
+
+    A stored answer costs what it did when it was generated; a model that is not in the catalogue
+    costs nothing.
+    """
+    price = next((m.price for m in _MODELS if m.id == call.model), Price())
+    tokens = (
+        price.million_input * call.prompt_tokens + price.million_output * call.completion_tokens
+    )
+    return tokens / 1e6 + price.hour * call.seconds / 3600

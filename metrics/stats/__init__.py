@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metrics.stats.bootstrap import BootstrapComparison, compare_rollouts
 from metrics.stats.calibration import Bin, Calibration
-from metrics.stats.paired import Comparison, compare, correct, holm
+from metrics.stats.paired import Comparison, compare, correct, holm, p_text
 from metrics.stats.power import POWER, minimum_detectable, power, tasks_needed
 from metrics.stats.rates import ALPHA, Difference, Rate, pass_at_k, pass_hat_k
 
@@ -22,6 +22,7 @@ __all__ = [
     "correct",
     "holm",
     "minimum_detectable",
+    "p_text",
     "pass_at_k",
     "pass_hat_k",
     "power",

@@ -102,6 +102,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def p_text(p_value: float) -> str:
+    """Return a p-value as it is printed, with its relation sign."""
+    return f"= {p_value:.3f}" if p_value >= 0.0005 else "< 0.001"
+
+
 def _verdict(gained: int, lost: int, tasks: int, p_value: float, level: float) -> str:
     """Return what a comparison shows; ``level`` is for planning further tasks."""
     if p_value <= ALPHA:

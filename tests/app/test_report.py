@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lift_sys.app.report import Report, Search, TokenMatch, build_report, summarise
-from lift_sys.app.tables import markdown, p_text
+from lift_sys.app.tables import markdown
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
-from metrics.stats import Rate
+from metrics.stats import Rate, p_text
 from optimizers.evaluate import Row
 
 

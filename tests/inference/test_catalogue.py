@@ -9,6 +9,7 @@ import pytest
 
 from lift_sys.errors import ModelError
 from lift_sys.inference import catalogue
+from lift_sys.inference.usage import CallRecord
 
 
 def test_an_unknown_id_names_the_nearest() -> None:
@@ -48,3 +49,18 @@ def test_the_light_modules_import_nothing_heavy() -> None:
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def call(model: str, **changes: int | float) -> CallRecord:
+    fields = {"prompt_tokens": 2000, "completion_tokens": 100, "seconds": 36.0}
+    return CallRecord.model_validate({"model": model, **fields, **changes})
+
+
+def test_what_a_call_cost() -> None:
+    priced = next(m for m in catalogue.all_models() if m.price.million_input)
+    expected = (2000 * priced.price.million_input + 100 * priced.price.million_output) / 1e6
+    assert catalogue.usd(call(priced.id)) == pytest.approx(expected)
+    assert catalogue.usd(call("qwen2.5-coder-7b")) == pytest.approx(1.10 / 100)
+    assert catalogue.usd(call("qwen2.5-coder-0.5b")) == catalogue.usd(call("someone's own")) == 0
+    assert not priced.price.free
+    assert catalogue.get("qwen2.5-coder-0.5b").price.free

@@ -20,6 +20,7 @@ from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
 from optimizers.evaluate import Evaluator, Row
 from optimizers.joint import JointSearch, SearchConfig
+from optimizers.objectives import directions
 from optimizers.pools import DemoSet, Pool
 from optimizers.space import make_space
 from optimizers.trials import TOKEN_WEIGHT, Trial
@@ -131,11 +132,17 @@ class Job:
         return Score(value=float(passed), passed=passed, status=status, feedback="")
 
     def run(
-        self, config: SearchConfig = CONFIG, on_trial: Callable[[Trial], None] | None = None
+        self,
+        config: SearchConfig = CONFIG,
+        on_trial: Callable[[Trial], None] | None = None,
+        study: optuna.Study | None = None,
     ) -> tuple[JointSearch, Mapping[str, Any]]:
         self.killed = False
-        study = optuna.create_study(
-            study_name="s", storage=self.storage(), direction="maximize", load_if_exists=True
+        study = study or optuna.create_study(
+            study_name="s",
+            storage=self.storage(),
+            directions=directions(config.costs),
+            load_if_exists=True,
         )
         model: Any = SimpleNamespace(engine=SimpleNamespace(concurrency=self.slots))
         evaluator = Evaluator(lambda: model, "m", self.score, self)
