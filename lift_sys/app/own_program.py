@@ -92,8 +92,9 @@ class OwnMetric:
         """Score an answer; one that a program failed to give is worth 0."""
         if answer.get("failure"):
             return Score(value=0.0, passed=False, status=None, feedback=str(answer.failure))
-        result = self._metric(to_example(task), answer, None)
-        value = float(getattr(result, "score", result))
+        result: Any = self._metric(to_example(task), answer, None)
+        score: Any = getattr(result, "score", result)
+        value = float(score)
         feedback = str(getattr(result, "feedback", ""))
         passed = value >= self._threshold
         return Score(value=value, passed=passed, status=None, feedback=feedback)
@@ -112,7 +113,9 @@ def identity_of(*codes: object) -> str:
 
 def _parts(code: object) -> Iterator[str]:
     modules = [m for _, m in code.named_sub_modules()] if isinstance(code, dspy.Module) else []
-    things = [type(m) for m in modules] or [code if inspect.isroutine(code) else type(code)]
+    things: list[Any] = [type(m) for m in modules] or [
+        code if inspect.isroutine(code) else type(code)
+    ]
     for thing in dict.fromkeys(things):
         yield f"{thing.__module__}.{thing.__qualname__}"
         if not thing.__module__.startswith("dspy."):

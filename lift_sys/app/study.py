@@ -6,9 +6,9 @@ for a caller's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -18,14 +18,16 @@ from rich.console import Console
 
 from lift_sys.app import environment, jobs
 from lift_sys.app.data import Data
-from lift_sys.app.own_job import JOINT, OwnJob, optimize_own
+from lift_sys.app.own_job import JOINT, OwnJob
 from lift_sys.app.own_program import Metric
+from lift_sys.app.own_run import optimize_own
 from lift_sys.app.own_tasks import DEV, TRAIN, Tasks, own_data
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report
 from lift_sys.config import Choice, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.sandbox import Sandbox, create_sandbox
+from lift_sys.wish import Cost
 from optimizers.trials import Trial
 from programs.hypers import hypers_of
 from programs.presets import make_program
@@ -54,6 +56,8 @@ class Options(TypedDict, total=False):
         demos: Demos in a demo set.
         drop_alpha: See ``RunConfig``.
         reevaluate: See ``RunConfig``.
+        objectives: What is kept low beside passing most tasks: ``tokens``, ``usd``, ``seconds``.
+        wish: Which program of the front is the best, e.g. ``cheapest within 2 points``.
     """
 
     optimizer: str | Teleprompter
@@ -70,6 +74,8 @@ class Options(TypedDict, total=False):
     demos: int
     drop_alpha: float
     reevaluate: int
+    objectives: Sequence[Cost]
+    wish: str
 
 
 OF_THE_CALL = ("optimizer", "threshold", "runs", "unsafe", "show")
@@ -90,15 +96,31 @@ class Study:
         trials: Of a joint search, in order; empty for other optimizers.
         report: The best program against the one that was given, on the dev tasks.
         text: The report as Markdown.
-        run: The run directory. The same call goes on with it where it stopped.
+        front: Of a joint search with objectives: trials of which none beats another in success
+            and every cost, the one that passes most first.
+        run: The run directory. The same call goes on with it where it stopped. ``program.json`` in
+            it is DSPy's state of a program that is the caller's own.
     """
 
     program: dspy.Module
     artifact: Path | None
     trials: tuple[Trial, ...]
+    front: tuple[Trial, ...]
     report: Report
     text: str
     run: Path
+    _at: Callable[[Trial], dspy.Module] | None = field(repr=False)
+
+    def at(self, trial: Trial) -> dspy.Module:
+        """Return the program of a trial, ready to be called.
+
+        Raises:
+            ConfigError: The optimizer has no trials.
+        """
+        if self._at is None:
+            msg = "only a joint search has trials; other optimizers give one program"
+            raise ConfigError(msg)
+        return self._at(trial)
 
 
 def optimize(
@@ -118,7 +140,8 @@ def optimize(
     Args:
         program: Any DSPy module that takes a task's ``spec`` (and, if it likes, ``entry_point``,
             ``visible`` cases and a ``rollout`` number), or the name of a preset. Its hypers are
-            those of ``lift_sys.Hyper`` among its attributes. It is never changed.
+            those of ``lift_sys.Hyper`` among its attributes. It is never changed, and a model that
+            is set on it is not asked.
         tasks: Train tasks: a shipped set, the path of a task file, or tasks. Without ``dev``, train
             and dev tasks together, which are divided in halves.
         dev: Tasks that programs are chosen on.
@@ -141,7 +164,8 @@ def optimize(
         raise ConfigError(msg)
     console = Console(stderr=True, quiet=not options.get("show", False))
     with _sandbox(unsafe=options.get("unsafe", False)) as sandbox:
-        given = make_program(program, sandbox) if isinstance(program, str) else program
+        given = make_program(program, sandbox) if isinstance(program, str) else program.deepcopy()
+        given.set_lm(None)
         data = own_data(tasks, dev, options.get("seed", 0))
         job = OwnJob(
             program=given,
@@ -154,7 +178,17 @@ def optimize(
         )
         with Progress(console, {}) as progress:
             found = optimize_own(job, Path(options.get("runs", "runs")), sandbox, progress)
-    return Study(found.program, found.artifact, found.trials, found.report, found.text, found.run)
+    members = found.report.front.members if found.report.front else ()
+    return Study(
+        program=found.program,
+        artifact=found.artifact,
+        trials=found.trials,
+        front=tuple(found.trials[member.trial] for member in members),
+        report=found.report,
+        text=found.text,
+        run=found.run,
+        _at=found.at,
+    )
 
 
 def _config(program: dspy.Module, data: Data, model: str | dspy.LM, options: Options) -> RunConfig:

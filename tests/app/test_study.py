@@ -16,6 +16,7 @@ from lift_sys.errors import ConfigError, DatasetError, ProviderError
 from lift_sys.inference.chat import chat_body
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Task
+from optimizers.trials import Trial
 from tests.optimizers.half_known import answer as answer_ours
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven")
@@ -139,6 +140,37 @@ def test_any_teleprompter_may_be_the_optimizer(
     assert (found.trials, found.artifact) == ((), None)
     assert [r.name for r in found.report.results] == ["as given", "compiled winner"]
     assert len(found.program.write.demos) >= 1
+    with pytest.raises(ConfigError, match="only a joint search"):
+        found.at(Trial(number=0, point={}, passed=0, tried=1, tokens=0, complete=True))
+
+
+def test_a_front_is_kept_and_a_wish_chooses_from_it(tmp_path: Path) -> None:
+    found = study(tmp_path, objectives=("tokens",), wish="cheapest within 70 points")
+    cheapest = min(found.front, key=lambda trial: trial.tokens)
+
+    assert found.report.front is not None
+    assert found.report.front.answer.trial == cheapest.number
+    assert found.at(cheapest).care.value == found.program.care.value
+    for member in found.report.front.members:
+        loaded = Own()
+        loaded.load(found.run / member.artifact)
+        assert loaded.care.value == found.trials[member.trial].point["care"]
+
+
+def test_a_program_that_was_found_can_be_optimized_further(tmp_path: Path) -> None:
+    found = study(tmp_path, trials=1)
+    again = study(tmp_path, found.program, trials=2)
+
+    assert again.program.care.value is True
+
+
+def test_a_program_of_ones_own_is_kept_as_a_state(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    loaded = Own()
+    loaded.load(found.run / "program.json")
+
+    assert loaded.care.value is True
+    assert loaded.write.demos == found.program.write.demos
 
 
 def test_a_program_of_ours_is_named_and_searched_as_in_a_job(tmp_path: Path) -> None:

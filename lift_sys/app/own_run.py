@@ -1,0 +1,246 @@
+"""A job on what a caller gives: the same phases as ours, without what only ours has.
+
+Owns what differs: demos of a caller's own program come from its traces, and the table compares the
+winner with the program as it was given, on the dev tasks. No test set is opened here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from lift_sys.app.assemble import make_artifact, save_front, summarise_search
+from lift_sys.app.export import save_artifact
+from lift_sys.app.front import artifact_of, front_of
+from lift_sys.app.models import model_source
+from lift_sys.app.own_job import JOINT, OwnJob, describe_model
+from lift_sys.app.own_program import OwnMetric, ask
+from lift_sys.app.own_tasks import DEV
+from lift_sys.app.progress import Progress
+from lift_sys.app.report import Report, build_report
+from lift_sys.app.run import FINAL, POOL, SEARCH, WINNER, job_pool, record_inputs, search_for
+from lift_sys.app.space import search_space
+from lift_sys.app.store import RunDirectory
+from lift_sys.app.tables import markdown
+from lift_sys.inference.lm import concurrency_of
+from lift_sys.inference.replay import Calls, ReplayEngine
+from lift_sys.record import digest
+from lift_sys.sandbox.base import Sandbox
+from lift_sys.tasks import Task
+from lift_sys.verdict import Score
+from metrics.adapters import ExecutionMetric
+from metrics.execution import score_code
+from optimizers.evaluate import Evaluator, Row, Scorer
+from optimizers.joint import DEMOS, JointSearch
+from optimizers.pools import DemoSet, Pool
+from optimizers.recipes import Settings
+from optimizers.space import make_space
+from optimizers.teleprompters import build
+from optimizers.trials import Trial
+from programs.spec_to_code import SpecToCode
+from programs.stages import Models
+
+NO_DEMOS = "none"
+GIVEN = "as given"
+"""What the table calls the program that the caller gave."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a job found.
+
+    Attributes:
+        program: The best program.
+        trials: Of a joint search, in order.
+        report: The winner against the program as it was given, on the dev tasks.
+        text: The same as Markdown.
+        run: The run directory.
+        artifact: The exported winner, where it can be built again from one.
+        at: Returns the program of a trial.
+    """
+
+    program: dspy.Module
+    trials: tuple[Trial, ...]
+    report: Report
+    text: str
+    run: Path
+    artifact: Path | None
+    at: Callable[[Trial], dspy.Module] | None
+
+
+def optimize_own(job: OwnJob, runs: Path, sandbox: Sandbox, progress: Progress) -> Found:
+    """Run a job, or go on with it where it stopped.
+
+    Raises:
+        ConfigError: The program, the space or the metric cannot be used.
+        LiftError: A model, disk, backend or sandbox failure. What was done is kept.
+    """
+    job.check()
+    name = digest([job.config.content_hash(dict(job.data.hashes)), job.identity])[:12]
+    run = RunDirectory(runs / f"own-{name}")
+    with run.locked():
+        record_inputs(run, job.config)
+        rows, calls = run.rows(), run.calls()
+        models = model_source(calls)
+        lm = _replayed(job.lm, calls) if job.lm else models(job.config.model)
+        bench = _Bench(job, sandbox, lm, models)
+        evaluator = Evaluator(lambda: lm, job.identity, bench.scorer, rows, progress.row, ask)
+        search = bench.search(evaluator, (run, progress)) if job.optimizer == JOINT else None
+        progress.begin(SEARCH)
+        if search is None:
+            winner = bench.compiled()
+        else:
+            winner = search.compile(bench.program, valset=bench.examples(job.data.dev))
+        progress.end()
+        report = bench.report(winner, evaluator, rows, progress)
+        if search is not None:
+            front = front_of(search, job.config, job.data.dev) if job.config.costs else None
+            told = {"search": summarise_search(search), "front": front}
+            report = report.model_copy(update=told)
+        text = markdown(report)
+        run.write("report.json", report.model_dump_json(indent=2) + "\n")
+        run.write("report.md", text)
+        artifact = bench.keep(winner, search, run.path)
+    return Found(
+        program=job.ready(winner),
+        trials=tuple(search.trials) if search else (),
+        report=report,
+        text=text,
+        run=run.path,
+        artifact=artifact,
+        at=None if search is None else lambda t: job.ready(search.at(bench.program, t.point)),
+    )
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """The phases of one job."""
+
+    job: OwnJob
+    sandbox: Sandbox
+    lm: dspy.LM
+    models: Models
+
+    @property
+    def program(self) -> dspy.Module:
+        """The program, with the models that its stages may name."""
+        given = self.job.program
+        return given.with_models(self.models) if isinstance(given, SpecToCode) else given
+
+    @property
+    def scorer(self) -> Scorer:
+        """What scores an answer: the caller's metric, or running its code."""
+        if self.job.metric is not None:
+            return OwnMetric(self.job.metric, self.job.threshold)
+
+        def score(task: Task, answer: dspy.Prediction) -> Score:
+            return score_code(task, answer.get("code"), answer.get("failure"), self.sandbox)
+
+        return score
+
+    def examples(self, tasks: Sequence[Task]) -> list[dspy.Example]:
+        """Return tasks as examples."""
+        return [self.job.example(task) for task in tasks]
+
+    def search(self, evaluator: Evaluator, into: tuple[RunDirectory, Progress]) -> JointSearch:
+        """Return the joint search, with a pool of demos from the program's own traces."""
+        config, data = self.job.config, self.job.data
+        if isinstance(self.job.program, SpecToCode):
+            pool = job_pool(config, data, evaluator, self.sandbox, into)
+            return search_for(config, data, search_space(config, pool), pool, (evaluator, *into))
+        run, progress = into
+        progress.begin(POOL, config.pool_tasks)
+        rows = evaluator.run(self.job.program, data.train[: config.pool_tasks], POOL)
+        pool = traced_pool(list(rows), size=config.demos, seed=config.seed)
+        progress.end()
+        run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
+        space = make_space({DEMOS: pool.names, **config.space}, {})
+        return search_for(config, data, space, pool, (evaluator, *into))
+
+    def compiled(self) -> dspy.Module:
+        """Return what a teleprompter makes of the program."""
+        config, data = self.job.config, self.job.data
+        metric = self.job.metric or ExecutionMetric([*data.train, *data.dev], self.sandbox)
+        settings = Settings(
+            seed=config.seed,
+            trials=config.trials,
+            demos=config.demos,
+            threshold=self.job.threshold,
+            threads=concurrency_of(self.lm),
+        )
+        optimizer = build(self.job.optimizer, metric, settings)
+        with dspy.context(lm=self.lm):
+            return optimizer.compile(
+                self.program,
+                trainset=self.examples(data.train[: config.pool_tasks]),
+                valset=self.examples(data.dev),
+            )
+
+    def report(
+        self, winner: dspy.Module, evaluator: Evaluator, rows: Iterable[Row], progress: Progress
+    ) -> Report:
+        """Return the winner against the program as it was given, on the dev tasks."""
+        programs = {GIVEN: self.program, WINNER: winner}
+        dev = self.job.data.dev
+        progress.begin(FINAL, len(programs) * len(dev))
+        tables = {name: list(evaluator.run(p, dev, name)) for name, p in programs.items()}
+        progress.end()
+        label = f"{DEV} (the winner was chosen on it)"
+        return build_report(label, self.job.data.hashes[DEV], tables, list(rows))
+
+    def keep(self, winner: dspy.Module, search: JointSearch | None, run: Path) -> Path | None:
+        """Write the winner and its rivals on the front; return the winner's artifact.
+
+        What no artifact can say is written as DSPy's state, ``program.json`` and
+        ``front/trial-N.json``: the caller's class loads it.
+        """
+        job = self.job
+        if search is not None and isinstance(winner, SpecToCode) and job.exportable:
+            if job.config.costs:
+                save_front(job.config, job.data, winner, search, run)
+            made = make_artifact(job.config, job.data, winner, search)
+            return save_artifact(made, run / "best.json")
+        winner.save(str(run / "program.json"))
+        if search is not None and job.config.costs:
+            for trial in search.front:
+                path = run / artifact_of(trial)
+                path.parent.mkdir(exist_ok=True)
+                search.at(self.program, trial.point).save(str(path))
+        return None
+
+
+def traced_pool(rows: Sequence[Row], *, size: int, seed: int) -> Pool:
+    """Return the demo sets that the traces of passed tasks make: none, and one of a size.
+
+    Args:
+        rows: Of train tasks.
+        size: Demos in the set; with fewer passed tasks there is none.
+        seed: Decides which tasks it shows.
+    """
+    sets = [DemoSet(name=NO_DEMOS, tasks=(), demos={})]
+    passed = sorted((r for r in rows if r.score.passed and r.trace), key=lambda row: row.task_id)
+    random.Random(f"{seed}/traced").shuffle(passed)  # noqa: S311 (not a secret)
+    if len(passed) >= size:
+        shown = passed[:size]
+        demos: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in shown:
+            for path, step in {step.predictor: step for step in row.trace}.items():
+                demos[path].append({**step.inputs, **step.outputs})
+        made = {path: tuple(some) for path, some in demos.items()}
+        tasks = tuple(row.task_id for row in shown)
+        sets.append(DemoSet(name=f"traced-{size}", tasks=tasks, demos=made))
+    return Pool(sets=tuple(sets))
+
+
+def _replayed(lm: dspy.LM, calls: Calls) -> dspy.LM:
+    """Return a model whose answers are stored, where it has an engine of its own."""
+    engine: Any = getattr(lm, "engine", None)
+    if not hasattr(engine, "complete"):
+        return lm
+    return lm.copy(engine=ReplayEngine(engine, describe_model(lm), calls))
