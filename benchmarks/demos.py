@@ -91,7 +91,7 @@ def by_chance(tasks: Sequence[Task], train: Sequence[Task]) -> float:
 
 def measure_cost(tasks: Sequence[Task], train: Sequence[Task], rounds: int) -> None:
     """Print processor time of choosing from a bank of every train task, and the bank's size."""
-    pool = build_pool(train, [], make_demos, size=1, seed=0, kinds=("bank",))
+    pool = build_pool(train, {}, make_demos, size=1, seed=0, kinds=("bank",))
     specs = [spec_with_examples(task.view) for task in tasks]
     for path, bank in pool["gold-bank"].demos.items():
         choice = DemoChoice("nearest", 4, NO_LIMIT)

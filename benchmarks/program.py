@@ -124,7 +124,7 @@ def measure(name: str, calls: int, sandbox: Sandbox) -> tuple[float, dict[str, l
     program = make_program(preset, timed)
     if hypers:
         tasks = load_tasks(environment.data_file("train"))
-        pool = build_pool(tasks, [], make_demos, size=2, seed=0, kinds=("bank",))
+        pool = build_pool(tasks, {}, make_demos, size=2, seed=0, kinds=("bank",))
         pool["gold-bank"].apply(program)
         set_hypers(program, hypers)
     program.set_lm(dspy.LM("local/script", engine=engine, cache=False, num_retries=0))

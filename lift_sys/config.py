@@ -6,16 +6,19 @@ model call, stored in the run directory, and its hash names that directory.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lift_sys.record import Versioned, digest
+from lift_sys.record import Record, Versioned, digest
 from lift_sys.wish import BEST, Cost, Wish
 
 Choice = str | int | float | bool
 SetKind = Literal["spread", "short", "bank"]
 """How a demo set is made; ``optimizers.pools`` says what each is."""
+
+Proposer = Literal["grounded", "copro", "gepa"]
+"""Who writes candidates for instructions; ``optimizers.instructions`` says how each works."""
 
 DEFAULT_SPACE: dict[str, tuple[Choice, ...]] = {
     "code_sees": ("ir", "spec_and_ir", "spec"),
@@ -30,6 +33,31 @@ DEFAULT_FIRST_POINTS: tuple[dict[str, Choice], ...] = (
 )
 
 
+class Teacher(Record):
+    """A program whose passing answers on train tasks become demos.
+
+    Attributes:
+        preset: Its strategy.
+        model: Id in the catalogue of the model of all its stages; by default the job's.
+        temperature: Of its answers; by default the preset's.
+        rollout: Another number draws other samples, at least 0.
+    """
+
+    preset: str = "single"
+    model: str | None = None
+    temperature: float | None = None
+    rollout: int = Field(default=0, ge=0)
+
+    @property
+    def name(self) -> str:
+        """What its demo sets are called after, e.g. ``single-t0.7``."""
+        parts = [self.preset]
+        parts += [self.model] if self.model else []
+        parts += [f"t{self.temperature:g}"] if self.temperature is not None else []
+        parts += [f"r{self.rollout}"] if self.rollout else []
+        return "-".join(parts)
+
+
 class RunConfig(Versioned):
     """An optimization job.
 
@@ -39,10 +67,17 @@ class RunConfig(Versioned):
         train_data: A shipped set (``train``) or the path of a task file; demos come from it.
         dev_data: Likewise; selection uses it.
         test_data: Likewise; only the final table uses it.
-        pool_tasks: Train tasks the zero-shot program is run on to bootstrap demos.
+        pool_tasks: Train tasks that each teacher is run on to bootstrap demos, and that proposers
+            of instructions are shown.
         demos: Demos in a demo set that is no bank.
-        demo_sets: Which demo sets are made of gold and of bootstrapped demos. A bank holds all of
+        demo_sets: Which demo sets are made of gold demos and of each teacher's. A bank holds all of
             them; search ``code_generator.demo_choice`` and the like beside it.
+        teachers: Whose passing answers become demos.
+        demos_for: Whether one demo set is chosen for the whole ``program`` (``demos``) or one for
+            each ``predictor`` (``ir_generator.demos``, ``code_generator.demos``).
+        instructions: How many candidates for instructions each proposer writes for each stage that
+            the search can ask, 1 to 8; they are searched as ``ir_generator.instructions`` and the
+            like, beside the program's own.
         dev_tasks: Dev tasks every trial runs.
         test_tasks: Most test tasks in the final table.
         trials: Most trials.
@@ -54,7 +89,7 @@ class RunConfig(Versioned):
         objectives: What the search keeps low, beside passing most tasks; by default nothing.
         wish: Which program of the search the job ends with. A wish for cheapness adds its cost to
             the objectives.
-        space: Choices per hyper path; the demo set is searched as well, as ``demos``.
+        space: Choices per hyper path; demo sets and instructions are searched as well.
         first_points: Points tried before the sampler proposes any. What they leave out, or name
             outside the space, takes its first choice.
     """
@@ -69,6 +104,9 @@ class RunConfig(Versioned):
     pool_tasks: int = Field(default=6, ge=0)
     demos: int = Field(default=2, ge=1, le=8)
     demo_sets: tuple[SetKind, ...] = ("spread",)
+    teachers: tuple[Teacher, ...] = (Teacher(),)
+    demos_for: Literal["program", "predictor"] = "program"
+    instructions: dict[Proposer, Annotated[int, Field(ge=1, le=8)]] = Field(default_factory=dict)
     dev_tasks: int = Field(default=8, ge=1)
     test_tasks: int = Field(default=18, ge=1)
     trials: int = Field(default=8, ge=1)
@@ -85,6 +123,18 @@ class RunConfig(Versioned):
         empty = [path for path, choices in self.space.items() if not choices]
         if empty:
             msg = f"the space of {empty[0]!r} has no choices"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _pool(self) -> Self:
+        names = [teacher.name for teacher in self.teachers]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            msg = f"the teacher {twice[0]!r} is named twice; another rollout draws other samples"
+            raise ValueError(msg)
+        if self.instructions and not self.pool_tasks:
+            msg = "proposers of instructions are shown train tasks: pool_tasks must be at least 1"
             raise ValueError(msg)
         return self
 

@@ -35,9 +35,6 @@ from optimizers.sampling import PointSampler
 from optimizers.space import Point, SearchSpace
 from optimizers.trials import Dropped, Reevaluation, Told, Trial, Tried
 
-DEMOS = "demos"
-"""The dimension that names a demo set; all others are hypers."""
-
 FRESH = 1
 """The rollout of a re-evaluation; trials run rollout 0."""
 
@@ -47,7 +44,7 @@ class SearchConfig:
     """What is searched and for how long.
 
     Attributes:
-        space: Demo sets, as ``DEMOS``, and hypers.
+        space: The pool's dimensions and hypers.
         first_points: Points tried before the sampler proposes any.
         trials: Most finished trials.
         tokens: Generated tokens after which the search ends, passed by one task at most once a
@@ -82,7 +79,7 @@ class JointSearch(Teleprompter):
 
     Args:
         config: Space and limits.
-        pool: Demo sets; ``none`` is always among them.
+        pool: Demo sets and instructions; what the space names is among them.
         evaluator: Runs a program over tasks.
         study: Made with ``directions`` of the costs; its storage makes the search resumable.
         set_hypers: Sets hypers of a program by path.
@@ -189,10 +186,9 @@ class JointSearch(Teleprompter):
         return self.trials[choice.number]
 
     def at(self, student: dspy.Module, point: Point) -> dspy.Module:
-        """Return a copy of a program with a point's demos and hypers."""
+        """Return a copy of a program with a point's demos, instructions and hypers."""
         program = student.deepcopy()
-        self.pool[point[DEMOS]].apply(program)
-        self._set_hypers(program, {k: v for k, v in point.items() if k != DEMOS})
+        self._set_hypers(program, self.pool.apply(program, point))
         return program
 
     def _search(self, student: dspy.Module, tasks: Sequence[Task], history: History) -> None:

@@ -51,6 +51,8 @@ class Settings:
         show_nearest: Makes a program show so many of its demos, the nearest to the spec; for
             ``knn_few_shot``.
         vote: Chooses among the answers of an ``ensemble``.
+        on_result: Called with what the optimizer itself returned: ``copro`` and ``gepa`` leave the
+            programs that they tried in its attributes.
     """
 
     seed: int = 0
@@ -63,6 +65,7 @@ class Settings:
     labels: Mapping[str, Mapping[str, Demo]] = field(default_factory=dict)
     show_nearest: Callable[[dspy.Module, int], None] | None = None
     vote: Callable[[Sequence[dspy.Prediction]], dspy.Prediction] = most_common_code
+    on_result: Callable[[dspy.Module], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,7 @@ def _gepa(job: Job) -> Made:
         reflection_minibatch_size=min(3, len(job.train)),
         reflection_lm=job.lm,
         component_selector=AskedComponents(),
+        track_stats=True,
         num_threads=settings.threads,
         seed=settings.seed,
     )

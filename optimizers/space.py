@@ -107,17 +107,19 @@ def make_space(
     """Return a space.
 
     Args:
-        choices: By path, in order; a dimension that another one needs moves before it.
+        choices: By path, in order; a dimension comes no earlier than those it needs.
         needs: What a dimension needs to make a difference; see ``Dimension``.
     """
-    ordered: dict[str, Dimension] = {}
+    made: dict[str, Dimension] = {}
 
     def place(path: str) -> None:
         needed = {p: tuple(values) for p, values in needs.get(path, {}).items()}
-        for other in needed:
-            place(other)
-        ordered.setdefault(path, Dimension(path, tuple(choices[path]), needed))
+        for earlier in needed:
+            if earlier not in made:
+                place(earlier)
+        made[path] = Dimension(path, tuple(choices[path]), needed)
 
     for path in choices:
-        place(path)
-    return SearchSpace(tuple(ordered.values()))
+        if path not in made:
+            place(path)
+    return SearchSpace(tuple(made.values()))

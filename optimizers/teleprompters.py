@@ -108,6 +108,8 @@ class Uniform(Teleprompter):
                 val=list(valset or train),
             )
             compiled = self._compiled(job, teacher)
+        if settings.on_result:
+            settings.on_result(compiled)
         return _result(student, compiled, settings.labels)
 
     def _compiled(self, job: Job, teacher: dspy.Module | None) -> dspy.Module:

@@ -91,12 +91,12 @@ class Watch(BaseCallback):
         exception: BaseException | None = None,
     ) -> None:
         """Keep a failure of the backend, the sandbox or the configuration."""
-        if isinstance(exception, LMError):
+        if isinstance(exception, LiftError):
+            self.failure = self.failure or exception
+        elif isinstance(exception, LMError):
             error = ProviderError(f"the backend failed: {exception}")
             error.__cause__ = exception
             self.failure = self.failure or error
-        elif isinstance(exception, LiftError):
-            self.failure = self.failure or exception
 
     def on_compile_end(
         self,

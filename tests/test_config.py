@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lift_sys.config import RunConfig
+from lift_sys.config import RunConfig, Teacher
 from lift_sys.wish import Wish
 
 HASHES = {"train": "a" * 64, "dev": "b" * 64}
@@ -29,6 +29,12 @@ def test_json_loses_nothing() -> None:
         ({"demos": 0}, "demos"),
         ({"demo_sets": ("all",)}, "demo_sets.0\n.*'spread', 'short' or 'bank'"),
         ({"pool_tasks": -1}, "pool_tasks"),
+        ({"teachers": ({}, {"preset": "single"})}, "the teacher 'single' is named twice"),
+        ({"teachers": ({"preset": "single", "rollout": -1},)}, "teachers.0.rollout"),
+        ({"demos_for": "stage"}, "demos_for"),
+        ({"instructions": {"magic": 1}}, "instructions.magic.*\n.*'grounded', 'copro' or 'gepa'"),
+        ({"instructions": {"gepa": 0}}, "instructions.gepa\n.*greater than or equal to 1"),
+        ({"instructions": {"gepa": 1}, "pool_tasks": 0}, "pool_tasks must be at least 1"),
         ({"dev_tasks": 0}, "dev_tasks"),
         ({"test_tasks": 0}, "test_tasks"),
         ({"search_tokens": 0}, "search_tokens"),
@@ -58,6 +64,9 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], says: str) -> None:
         {"pool_tasks": 0},
         {"demos": 1},
         {"demo_sets": ("spread", "bank")},
+        {"teachers": ()},
+        {"demos_for": "predictor"},
+        {"instructions": {"copro": 1}},
         {"dev_tasks": 1},
         {"test_tasks": 1},
         {"trials": 1},
@@ -92,3 +101,12 @@ def test_the_hash_follows_the_data() -> None:
     config = RunConfig()
     assert config.content_hash(HASHES) != config.content_hash(HASHES | {"dev": "c" * 64})
     assert config.content_hash(dict(reversed(HASHES.items()))) == config.content_hash(HASHES)
+
+
+def test_the_name_of_a_teacher_tells_what_it_is() -> None:
+    names = {
+        "single": Teacher(),
+        "refine-t0.7-r2": Teacher(preset="refine", temperature=0.7, rollout=2),
+        "direct-m-t0": Teacher(preset="direct", model="m", temperature=0),
+    }
+    assert [teacher.name for teacher in names.values()] == list(names)

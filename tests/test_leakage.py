@@ -233,7 +233,7 @@ def test_pools_hold_nothing_hidden(answered: bool) -> None:
                 "status": "passed",
                 "feedback": f"label({MARKS[0]}) gave {MARKS[1]}",
             },
-            "code": TASK.reference_code,
+            "code": f"{TASK.reference_code}\n",
             "ir": SpecIR.model_validate(TASK.gold_ir),
             "failure": None,
             "attempts": 1,
@@ -242,7 +242,9 @@ def test_pools_hold_nothing_hidden(answered: bool) -> None:
             "trace": (),
         }
     )
-    pool = build_pool([TASK], [row] if answered else [], make_demos, size=1, seed=0)
+    pool = build_pool(
+        [TASK], {"bootstrapped": [row] if answered else []}, make_demos, size=1, seed=0
+    )
 
     assert pool.names == ("none", "gold-1", "bootstrapped-1") if answered else ("none", "gold-1")
     assert leaks(pool) == []

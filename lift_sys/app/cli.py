@@ -78,8 +78,9 @@ def optimize(
     from lift_sys.app.data import load_data
     from lift_sys.app.explain import explain as explained
     from lift_sys.app.models import models_of_job
+    from lift_sys.app.pool import POOL
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import FINAL, POOL, SEARCH, optimize
+    from lift_sys.app.run import FINAL, SEARCH, optimize
 
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
@@ -94,7 +95,7 @@ def optimize(
         _show(console, explained(job, data, runs, open_test=open_test))
         return
     planned = {
-        POOL: job.pool_tasks,
+        POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
         FINAL: 3 * len(data.test if open_test else data.dev),
     }

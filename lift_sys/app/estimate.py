@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lift_sys.app.data import Data
+from lift_sys.app.pool import teach
 from lift_sys.app.rates import Rates, StageRate, shipped_rates
 from lift_sys.app.space import search_space
 from lift_sys.config import RunConfig
@@ -25,6 +26,7 @@ from optimizers.space import Point, SearchSpace
 from programs.expense import expenses
 from programs.hypers import hypers_of, set_hypers
 from programs.presets import make_program
+from programs.spec_to_code import SpecToCode
 
 SAMPLED = 200
 """Points of the space whose mean stands for a trial that the sampler will propose."""
@@ -135,16 +137,19 @@ class Estimator:
 
     def preset(self, name: str) -> Estimate:
         """Estimate a preset."""
-        program = make_program(name, ClosedSandbox())
-        return self.point({path: h.value for path, h in hypers_of(program).items()})
+        return self.program(make_program(name, ClosedSandbox()))
 
     def point(self, point: Point) -> Estimate:
         """Estimate a point of a space; what is no hyper, as a demo set, costs no answer."""
         hypers = hypers_of(self._program)
         set_hypers(self._program, {path: hypers[path].space.choices[0] for path in hypers})
         set_hypers(self._program, {path: v for path, v in point.items() if path in hypers})
+        return self.program(self._program)
+
+    def program(self, program: SpecToCode) -> Estimate:
+        """Estimate a program."""
         total = Estimate()
-        for expense in expenses(self._program):
+        for expense in expenses(program):
             model = expense.model or self.model
             key = (model, expense.stage)
             if key in self.rates:
@@ -204,12 +209,15 @@ def estimate_job(
     mean = estimator.mean(space, config.seed)
     dev, final = len(data.dev), len(data.test if open_test else data.dev)
     pool = min(config.pool_tasks, len(data.train))
+    teachers = _sum(estimator.program(teach(t, ClosedSandbox())) for t in config.teachers)
+    taught = ", ".join(teacher.name for teacher in config.teachers)
     trials = _sum(map(estimator.point, first)) + mean * (config.trials - len(first))
     search = (trials * dev).within(config.search_tokens)
     table = estimator.preset("direct") + estimator.preset("single") + mean
     again = mean * (config.reevaluate * dev)
     return [
-        Phase("demo pool", f"{pool} train tasks, single", estimator.preset("single") * pool),
+        Phase("demo pool", f"{pool} train tasks, {taught}", teachers * pool),
+        *([_proposing(config)] if config.instructions else []),
         Phase("search", f"at most {config.trials} trials of {dev} dev tasks", search),
         *(
             [Phase("re-evaluation", f"{config.reevaluate} trials of {dev} dev tasks", again)]
@@ -218,6 +226,13 @@ def estimate_job(
         ),
         Phase("final table", f"direct, single and the winner on {final} tasks", table * final),
     ]
+
+
+def _proposing(config: RunConfig) -> Phase:
+    """Return the phase whose cost depends on what the proposers find."""
+    asked = ", ".join(f"{count} of {name}" for name, count in config.instructions.items())
+    unknown = frozenset({(config.model, "proposed instructions")})
+    return Phase("instructions", f"for each stage {asked}", Estimate(unknown=unknown))
 
 
 def check_search_tokens(config: RunConfig, data: Data) -> None:
@@ -230,7 +245,7 @@ def check_search_tokens(config: RunConfig, data: Data) -> None:
         ConfigError: It says how many tokens are needed at least.
     """
     estimator = Estimator(config.model, shipped_rates())
-    space = search_space(config, NO_DEMOS)
+    space = search_space(config, NO_DEMOS, make_program("single", ClosedSandbox()))
     first = [space.complete(point) for point in config.first_points[:1]]
     costs = [estimator.point(point) for point in first or _sampled(space, config.seed)]
     cheapest = min(costs, key=lambda cost: cost.low.tokens_out)

@@ -14,15 +14,16 @@ from typing import Any
 from lift_sys.app.data import Data
 from lift_sys.app.estimate import Estimate, Phase, check_search_tokens, estimate_job
 from lift_sys.app.models import models_of_job
+from lift_sys.app.pool import origin_of, stored_pool, teach
 from lift_sys.app.rates import Rates, known_rates
 from lift_sys.app.run import run_path
-from lift_sys.app.space import check_space, search_space
-from lift_sys.config import RunConfig
-from lift_sys.errors import StoreError
+from lift_sys.app.space import asked_predictors, check_space, search_space
+from lift_sys.config import RunConfig, Teacher
 from lift_sys.sandbox.base import ClosedSandbox
-from optimizers.pools import DemoSet, Pool, build_pool, set_name
+from optimizers.pools import DemoSet, Instructions, Pool, build_pool, set_name, stage_of
 from optimizers.space import Dimension, Point, SearchSpace
 from programs.demos import make_demos
+from programs.presets import make_program
 
 MINUTE = 60.0
 
@@ -36,19 +37,21 @@ class ExpectedPool:
 
     Attributes:
         pool: The stored one; before it is built, what is certain to be in it.
-        perhaps: Sets that join it if enough answers pass; none once it is built.
+        perhaps: Sets that join it if enough answers pass, without what they show; none once it is
+            built.
+        instructions: All that can be proposed, without their text; once it is built, those of it.
         built: Whether it is the stored one.
     """
 
     pool: Pool
-    perhaps: tuple[str, ...]
+    perhaps: tuple[DemoSet, ...]
+    instructions: dict[str, tuple[Instructions, ...]]
     built: bool
 
     @property
     def whole(self) -> Pool:
         """The largest pool that it can become; of what may join only the names are known."""
-        more = tuple(DemoSet(name=name, tasks=(), demos={}) for name in self.perhaps)
-        return Pool(sets=(*self.pool.sets, *more))
+        return Pool(sets=(*self.pool.sets, *self.perhaps), instructions=self.instructions)
 
 
 def expected_pool(config: RunConfig, data: Data, run: Path) -> ExpectedPool:
@@ -57,21 +60,34 @@ def expected_pool(config: RunConfig, data: Data, run: Path) -> ExpectedPool:
     Raises:
         StoreError: The stored one cannot be read.
     """
-    stored = run / "pool.json"
-    if stored.exists():
-        try:
-            pool = Pool.model_validate_json(stored.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            msg = f"{stored} cannot be read as a pool; move the run away"
-            raise StoreError(msg) from error
-        return ExpectedPool(pool, (), built=True)
-    size = config.demos
+    stored = stored_pool(run)
+    if stored is not None:
+        return ExpectedPool(stored.pool, (), stored.pool.instructions, built=True)
+    size, program = config.demos, make_program("single", ClosedSandbox())
     pool = build_pool(
-        data.train, [], make_demos, size=size, seed=config.seed, kinds=config.demo_sets
+        data.train, {}, make_demos, size=size, seed=config.seed, kinds=config.demo_sets
     )
     enough = min(config.pool_tasks, len(data.train)) >= size
-    names = (set_name("bootstrapped", kind, size) for kind in config.demo_sets if enough)
-    return ExpectedPool(pool, tuple(names), built=False)
+    proposed = tuple(
+        Instructions(name=f"{proposer}-{number}", text="")
+        for proposer, count in config.instructions.items()
+        for number in range(1, count + 1)
+    )
+    asked = asked_predictors(config, program) if proposed else ()
+    return ExpectedPool(
+        pool=pool,
+        perhaps=tuple(s for t in config.teachers for s in _taught(t, config)) if enough else (),
+        instructions=dict.fromkeys(asked, proposed),
+        built=False,
+    )
+
+
+def _taught(teacher: Teacher, config: RunConfig) -> list[DemoSet]:
+    """Return the sets that a teacher can make, empty where the demos will be."""
+    with_ir = teach(teacher, ClosedSandbox()).ir_detail.value != "none"
+    paths = ["code_generator.predict", *(["ir_generator.predict"] if with_ir else [])]
+    names = (set_name(origin_of(teacher), kind, config.demos) for kind in config.demo_sets)
+    return [DemoSet(name=n, tasks=(), demos={path: ({},) for path in paths}) for n in names]
 
 
 def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> str:
@@ -90,12 +106,13 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
     check_space(config, ClosedSandbox())
     run = run_path(config, data, runs)
     expected = expected_pool(config, data, run)
-    space = search_space(config, expected.whole)
+    program = make_program("single", ClosedSandbox())
+    space = search_space(config, expected.whole, program)
     check_search_tokens(config, data)
     rates = known_rates(runs)
     phases = estimate_job(config, data, space, rates, open_test=open_test)
     lines = [
-        *_space_lines(space, search_space(config, expected.pool), expected),
+        *_space_lines(space, search_space(config, expected.pool, program), expected),
         *_first_lines(config, space),
         *_pool_lines(config, data, expected),
         *_cost_lines(phases),
@@ -109,7 +126,10 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
 def _space_lines(space: SearchSpace, certain: SearchSpace, expected: ExpectedPool) -> list[str]:
     size = f"{space.size:,} points"
     if space.size != certain.size:
-        size += f" ({certain.size:,} without {_listed(expected.perhaps)})"
+        names = [s.name for s in expected.perhaps]
+        if not expected.built and expected.instructions:
+            names.append("proposed instructions")
+        size = f"at most {size} ({certain.size:,} without {_listed(names, 'and')})"
     lines = [f"## Space: {len(space.dimensions)} dimensions, {size}", ""]
     return [*lines, *map(_dimension, space.dimensions), ""]
 
@@ -136,7 +156,12 @@ def _pool_lines(config: RunConfig, data: Data, expected: ExpectedPool) -> list[s
     lines += [f"- {s.name}: {_tasks(s) or 'no demos'}" for s in expected.pool.sets]
     asked = min(config.pool_tasks, len(data.train))
     needed = f"joins if at least {config.demos} of {asked} train tasks pass"
-    return [*lines, *(f"- {name}: {needed}" for name in expected.perhaps), ""]
+    lines += [f"- {s.name}: {needed}" for s in expected.perhaps]
+    if expected.instructions:
+        state = "chosen from" if expected.built else "to be proposed"
+        counts = (f"{len(c)} for {stage_of(p)}" for p, c in expected.instructions.items())
+        lines.append(f"- instructions {state}: {', '.join(counts)}")
+    return [*lines, ""]
 
 
 def _tasks(demo_set: DemoSet) -> str:
@@ -202,9 +227,9 @@ def _point(point: Point) -> str:
     return ", ".join(f"{path}={_word(value)}" for path, value in point.items())
 
 
-def _listed(values: Iterable[Any]) -> str:
+def _listed(values: Iterable[Any], word: str = "or") -> str:
     *most, last = map(_word, values)
-    return f"{', '.join(most)} or {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def _word(value: Any) -> str:

@@ -44,7 +44,7 @@ def demo_set(name: object, seed: int = 0) -> DemoSet:
         )
         raise ConfigError(msg)
     kind: SetKind = "short" if short else "bank" if bank else "spread"
-    pool = build_pool(_train(), (), make_demos, size=int(size or 1), seed=seed, kinds=(kind,))
+    pool = build_pool(_train(), {}, make_demos, size=int(size or 1), seed=seed, kinds=(kind,))
     return pool[str(name)]
 
 

@@ -17,7 +17,7 @@ from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.record import digest
 from lift_sys.sandbox.base import Sandbox
-from optimizers.joint import DEMOS
+from optimizers.pools import DEMOS
 from programs.hypers import set_hypers
 from programs.presets import PRESETS, make_program
 from programs.spec_to_code import SpecToCode

@@ -39,7 +39,8 @@ def models_of_job(config: RunConfig) -> tuple[str, ...]:
     """Return the ids of all models that a job may ask, its own first."""
     spaces = (choices for path, choices in config.space.items() if path.endswith(".model"))
     named = (str(choice) for choices in spaces for choice in choices if choice != PROGRAM)
-    return tuple(dict.fromkeys((config.model, *named)))
+    teachers = (teacher.model for teacher in config.teachers if teacher.model)
+    return tuple(dict.fromkeys((config.model, *named, *teachers)))
 
 
 def weights(model_id: str) -> str:

@@ -19,6 +19,7 @@ from lift_sys.errors import ConfigError
 from lift_sys.record import digest
 from lift_sys.tasks import Task
 from metrics.adapters import to_example
+from optimizers.pools import DEMOS, INSTRUCTIONS
 from programs.hypers import hypers_of
 from programs.spec_to_code import SpecToCode
 
@@ -83,6 +84,11 @@ class OwnJob:
         """
         taken_fields(self.program)
         hypers = hypers_of(self.program)
+        if not isinstance(self.program, SpecToCode):
+            taken = [path for path in hypers if path.split(".")[-1] in {DEMOS, INSTRUCTIONS}]
+            if taken:
+                msg = f"a search has dimensions of its own called {taken[0]!r}; rename the hyper"
+                raise ConfigError(msg)
         for path, choices in self.config.space.items():
             if path not in hypers:
                 known = ", ".join(hypers) or "none"

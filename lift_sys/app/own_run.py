@@ -22,9 +22,10 @@ from lift_sys.app.models import model_source
 from lift_sys.app.own_job import JOINT, OwnJob, describe_model
 from lift_sys.app.own_program import OwnMetric, ask
 from lift_sys.app.own_tasks import DEV
+from lift_sys.app.pool import POOL, Source, obtain_pool
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report
-from lift_sys.app.run import FINAL, POOL, SEARCH, WINNER, job_pool, record_inputs, search_for
+from lift_sys.app.run import FINAL, SEARCH, WINNER, record_inputs, search_for
 from lift_sys.app.space import search_space
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
@@ -37,8 +38,8 @@ from lift_sys.verdict import Score
 from metrics.adapters import ExecutionMetric
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Scorer
-from optimizers.joint import DEMOS, JointSearch
-from optimizers.pools import DemoSet, Pool
+from optimizers.joint import JointSearch
+from optimizers.pools import DEMOS, NO_DEMOS, DemoSet, Pool
 from optimizers.recipes import Settings
 from optimizers.space import make_space
 from optimizers.teleprompters import build
@@ -46,7 +47,6 @@ from optimizers.trials import Trial
 from programs.spec_to_code import SpecToCode
 from programs.stages import Models
 
-NO_DEMOS = "none"
 GIVEN = "as given"
 """What the table calls the program that the caller gave."""
 
@@ -152,8 +152,10 @@ class _Bench:
         """Return the joint search, with a pool of demos from the program's own traces."""
         config, data = self.job.config, self.job.data
         if isinstance(self.job.program, SpecToCode):
-            pool = job_pool(config, data, evaluator, self.sandbox, into)
-            return search_for(config, data, search_space(config, pool), pool, (evaluator, *into))
+            source = Source(config, data, evaluator, self.sandbox, self.models)
+            pool = obtain_pool(source, *into)
+            space = search_space(config, pool, self.program)
+            return search_for(config, data, space, pool, (evaluator, *into))
         run, progress = into
         progress.begin(POOL, config.pool_tasks)
         rows = evaluator.run(self.job.program, data.train[: config.pool_tasks], POOL)

@@ -23,6 +23,7 @@ from lift_sys.app.estimate import check_search_tokens
 from lift_sys.app.export import Artifact, Opening, save_artifact
 from lift_sys.app.front import front_of
 from lift_sys.app.models import model_source, weights
+from lift_sys.app.pool import Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report, summarise
 from lift_sys.app.space import check_costs, check_space, search_space
@@ -37,16 +38,15 @@ from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.objectives import directions
-from optimizers.pools import Pool, build_pool
+from optimizers.pools import Pool
 from optimizers.space import SearchSpace
-from programs.demos import make_demos
 from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
 from programs.stages import Models
 
 DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
-POOL, SEARCH, FINAL = "demo pool", "search", "final table"
+SEARCH, FINAL = "search", "final table"
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def optimize(
     """
     started = time.perf_counter()
     check_space(config, sandbox)
+    for teacher in config.teachers:
+        teach(teacher, sandbox)
     check_costs(config)
     check_search_tokens(config, data)
     run = RunDirectory(run_path(config, data, runs))
@@ -110,10 +112,10 @@ def optimize(
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         models = model_source(run.calls())
         evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
-        pool = job_pool(config, data, evaluator, sandbox, (run, progress))
-        space = search_space(config, pool)
-        search = search_for(config, data, space, pool, (evaluator, run, progress))
+        pool = obtain_pool(Source(config, data, evaluator, sandbox, models), run, progress)
         student = make_program("single", sandbox).with_models(models)
+        space = search_space(config, pool, student)
+        search = search_for(config, data, space, pool, (evaluator, run, progress))
         progress.begin(SEARCH)
         winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
@@ -152,36 +154,6 @@ def make_evaluator(
         return score_code(task, answer.code, answer.failure, sandbox)
 
     return Evaluator(lambda: models(model), identity, score, rows, on_row)
-
-
-def job_pool(
-    config: RunConfig,
-    data: Data,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    into: tuple[RunDirectory, Progress],
-) -> Pool:
-    """Return the demo sets of a job, which its directory keeps too."""
-    run, progress = into
-    teacher = make_program("single", sandbox)
-    progress.begin(POOL, config.pool_tasks)
-    rows = list(evaluator.run(teacher, data.train[: config.pool_tasks], POOL))
-    progress.end()
-    pool = build_pool(
-        data.train,
-        rows,
-        make_demos,
-        size=config.demos,
-        seed=config.seed,
-        kinds=config.demo_sets,
-    )
-    run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
-    passed = sum(r.score.passed for r in rows)
-    progress.say(
-        f"demo pool: {passed} of {len(rows)} train tasks passed zero-shot; "
-        f"demo sets: {', '.join(pool.names)}"
-    )
-    return pool
 
 
 def search_for(

@@ -6,7 +6,7 @@ Owns the files of a run:
     environment.json   versions and machine
     rows.jsonl         one executed task a line, flushed to disk before it counts
     calls.jsonl        one generated answer a line, likewise
-    pool.json          the demo sets
+    pool.json          the demo sets and the candidates for instructions
     study.journal      the trials (Optuna's journal)
     invocations.jsonl  one line for each time the job was run to its end
     report.json/.md    the final table; of measurements, the last one's

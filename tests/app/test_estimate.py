@@ -20,6 +20,8 @@ from lift_sys.app.rates import StageRate
 from lift_sys.app.space import search_space
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
+from lift_sys.sandbox.base import ClosedSandbox
+from programs.presets import make_program
 
 MODEL = "qwen2.5-coder-0.5b"
 CLAUDE = "claude"
@@ -30,6 +32,7 @@ def rate(tokens: int) -> StageRate:
 
 
 RATES = {(MODEL, "code"): rate(10), (MODEL, "ir"): rate(100), (CLAUDE, "code"): rate(10)}
+PROGRAM = make_program("single", ClosedSandbox())
 DIRECT = {"ir_detail": "none", "code_sees": "spec"}
 
 
@@ -39,7 +42,7 @@ def data() -> Data:
 
 
 def phases(config: RunConfig, data: Data, *, open_test: bool = False) -> dict[str, Estimate]:
-    space = search_space(config, NO_DEMOS)
+    space = search_space(config, NO_DEMOS, PROGRAM)
     found = estimate_job(config, data, space, RATES, open_test=open_test)
     return {phase.name: phase.estimate for phase in found}
 
@@ -87,6 +90,15 @@ def test_each_phase_is_estimated(data: Data) -> None:
     }
 
 
+def test_every_teacher_is_asked_and_proposals_are_unknown(data: Data) -> None:
+    teachers = ({"preset": "direct"}, {"preset": "single", "rollout": 1})
+    job = RunConfig.model_validate({"teachers": teachers, "instructions": {"grounded": 2}})
+    found = phases(job, data)
+
+    assert found["demo pool"].high.tokens_out == 6 * (10 + 110)
+    assert found["instructions"].unknown == {(MODEL, "proposed instructions")}
+
+
 def test_the_search_ends_with_its_tokens_and_the_other_phases_do_not(data: Data) -> None:
     job = fixed(trials=100, search_tokens=1_100, reevaluate=2)
     found = phases(job, data, open_test=True)
@@ -107,7 +119,7 @@ def test_first_points_count_as_what_they_are(data: Data) -> None:
 
 def test_the_mean_lies_between_the_cheapest_and_the_dearest_point() -> None:
     job = RunConfig.model_validate({"space": {"n": (1, 3), "temperature": (0.0, 0.7)}})
-    mean = Estimator(MODEL, RATES).mean(search_space(job, NO_DEMOS), seed=0)
+    mean = Estimator(MODEL, RATES).mean(search_space(job, NO_DEMOS, PROGRAM), seed=0)
 
     assert mean.low.tokens_out == pytest.approx(110)
     assert 110 < mean.high.tokens_out < 330

@@ -9,6 +9,7 @@ import pytest
 
 from lift_sys.app.data import load_data
 from lift_sys.app.explain import explain
+from lift_sys.app.pool import StoredPool
 from lift_sys.app.run import run_path
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError, StoreError
@@ -22,7 +23,7 @@ def said(job: RunConfig, runs: Path, *, open_test: bool = False) -> str:
 def test_the_default_job_is_explained(tmp_path: Path) -> None:
     text = said(RunConfig(), tmp_path / "runs", open_test=True)
 
-    assert "## Space: 6 dimensions, 126 points (84 without bootstrapped-2)" in text
+    assert "## Space: 6 dimensions, at most 126 points (84 without bootstrapped-2)" in text
     assert "- demos: none | gold-2 | bootstrapped-2\n" in text
     assert "- reason: false | true\n" in text
     assert "- n: 1 | 2 | 3, only if temperature is 0.3 or 0.7\n" in text
@@ -54,7 +55,11 @@ def test_a_stored_pool_is_what_counts(tmp_path: Path) -> None:
     run = run_path(job, load_data(job), tmp_path)
     run.mkdir()
     sets = [DemoSet(name=n, tasks=tuple("abcdefghij"), demos={}) for n in ("none", "bank")]
-    (run / "pool.json").write_text(Pool(sets=tuple(sets)).model_dump_json())
+    pool = Pool(sets=tuple(sets))
+    stored = StoredPool(
+        inputs_sha256="", content_sha256=pool.content_hash, passed={}, dropped={}, pool=pool
+    )
+    (run / "pool.json").write_text(stored.model_dump_json())
     text = said(job, tmp_path)
 
     assert "84 points\n" in text
@@ -63,12 +68,30 @@ def test_a_stored_pool_is_what_counts(tmp_path: Path) -> None:
     assert "what it holds is not paid for again" in text
 
 
+def test_teachers_and_proposers_are_named_before_they_are_asked(tmp_path: Path) -> None:
+    job = RunConfig.model_validate(
+        {
+            "teachers": ({"preset": "direct"},),
+            "instructions": {"copro": 2, "grounded": 1},
+            "demos_for": "predictor",
+        }
+    )
+    text = said(job, tmp_path)
+
+    assert "- ir_generator.demos: none | gold-2" in text
+    assert "- code_generator.demos: none | gold-2 | bootstrapped-direct-2" in text
+    assert "- code_generator.instructions: own | copro-1 | copro-2 | grounded-1" in text
+    assert "without bootstrapped-direct-2 and proposed instructions)" in text
+    assert re.search(r"- instructions to be proposed: .*3 for code_generator", text)
+    assert "| instructions | for each stage 2 of copro, 1 of grounded | unknown |" in text
+
+
 def test_a_broken_pool_is_named(tmp_path: Path) -> None:
     job = RunConfig()
     run = run_path(job, load_data(job), tmp_path)
     run.mkdir()
     (run / "pool.json").write_text("{")
-    with pytest.raises(StoreError, match=r"pool\.json cannot be read"):
+    with pytest.raises(StoreError, match=r"pool\.json was not written by this release"):
         said(job, tmp_path)
 
 

@@ -101,7 +101,7 @@ def test_what_was_exported_is_loaded(path: Path) -> None:
 
 def test_a_bank_and_its_choice_are_frozen(tmp_path: Path) -> None:
     tasks = load_tasks(Path(__file__).parents[2] / "datasets" / "train.jsonl")
-    pool = build_pool(tasks, [], make_demos, size=2, seed=0, kinds=("bank",))
+    pool = build_pool(tasks, {}, make_demos, size=2, seed=0, kinds=("bank",))
     chosen = {"code_generator.demo_choice": "nearest", "code_generator.demo_count": 2}
     program = make_program()
     pool["gold-bank"].apply(program)

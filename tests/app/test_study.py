@@ -180,6 +180,13 @@ def test_a_program_of_ours_is_named_and_searched_as_in_a_job(tmp_path: Path) -> 
     assert found.artifact is None
 
 
+def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) -> None:
+    program = Own()
+    program.demos = lift_sys.Hyper("demos", 0, 1)
+    with pytest.raises(ConfigError, match="called 'demos'; rename the hyper"):
+        study(tmp_path, program)
+
+
 def test_a_program_that_fails_scores_nothing(tmp_path: Path) -> None:
     program = dspy.Predict("spec -> code, more")
     found = study(tmp_path, program, model=scripted(lambda _: "[[ ## code ## ]]\nx")[0], trials=1)

@@ -14,7 +14,7 @@ from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
 from optimizers import pools
 from optimizers.evaluate import Row
-from optimizers.pools import DemoSet, Pool, build_pool
+from optimizers.pools import DemoSet, Instructions, Pool, build_pool
 
 
 def ir(name: str) -> SpecIR:
@@ -54,8 +54,9 @@ def row(number: int, *, passed: bool = True, **changes: Any) -> Row:
     return Row.model_validate(fields | changes)
 
 
-def make(task: Task, ir: SpecIR, code: str) -> dict[str, dict[str, Any]]:
-    return {"a.predict": {"ir": ir.intent.summary, "task": task.id}, "b.predict": {"code": code}}
+def make(task: Task, ir: SpecIR | None, code: str) -> dict[str, dict[str, Any]]:
+    written = {"a.predict": {"ir": ir.intent.summary, "task": task.id}} if ir else {}
+    return {**written, "b.predict": {"code": code}}
 
 
 TASKS = [task(n) for n in range(9)]
@@ -63,7 +64,7 @@ ROWS = [row(n) for n in range(9)]
 
 
 def pool(tasks: list[Task], rows: list[Row], *, size: int = 2, seed: int = 0) -> Pool:
-    return build_pool(tasks, rows, make, size=size, seed=seed)
+    return build_pool(tasks, {"bootstrapped": rows}, make, size=size, seed=seed)
 
 
 def test_the_sets_of_a_pool() -> None:
@@ -95,7 +96,7 @@ KINDS = get_args(SetKind)
 
 
 def test_a_bank_has_every_source_and_begins_with_the_spread_set() -> None:
-    built = build_pool(TASKS, ROWS[:5], make, size=2, seed=0, kinds=KINDS)
+    built = build_pool(TASKS, {"bootstrapped": ROWS[:5]}, make, size=2, seed=0, kinds=KINDS)
     assert built.names == (
         *("none", "gold-2", "gold-short-2", "gold-bank"),
         *("bootstrapped-2", "bootstrapped-short-2", "bootstrapped-bank"),
@@ -109,7 +110,7 @@ def test_a_bank_has_every_source_and_begins_with_the_spread_set() -> None:
 
 def test_a_bank_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "MOST_IN_BANK", 4)
-    assert len(build_pool(TASKS, [], make, size=2, seed=0, kinds=("bank",))["gold-bank"].tasks) == 4
+    assert len(build_pool(TASKS, {}, make, size=2, seed=0, kinds=("bank",))["gold-bank"].tasks) == 4
 
 
 def test_a_short_set_is_of_easy_and_short_tasks_the_shortest_first() -> None:
@@ -121,17 +122,17 @@ def test_a_short_set_is_of_easy_and_short_tasks_the_shortest_first() -> None:
         TASKS[4],
     ]
     for seed in range(3):
-        built = build_pool(tasks, [], make, size=3, seed=seed, kinds=("short",))
+        built = build_pool(tasks, {}, make, size=3, seed=seed, kinds=("short",))
         assert built.names == ("none", "gold-short-3")
         # one of each category: t0 and t3 are of one, t1 and t4 of another
         assert built["gold-short-3"].tasks == ("t3", "t4", "t2")
 
 
 def test_what_an_earlier_set_shows_is_no_other_set() -> None:
-    names = build_pool(TASKS[:2], [], make, size=2, seed=0, kinds=KINDS).names
+    names = build_pool(TASKS[:2], {}, make, size=2, seed=0, kinds=KINDS).names
     assert "gold-bank" not in names
-    assert build_pool(TASKS, [], make, size=2, seed=0, kinds=()).names == ("none",)
-    assert build_pool(TASKS[:1], [], make, size=1, seed=0, kinds=KINDS).names == ("none", "gold-1")
+    assert build_pool(TASKS, {}, make, size=2, seed=0, kinds=()).names == ("none",)
+    assert build_pool(TASKS[:1], {}, make, size=1, seed=0, kinds=KINDS).names == ("none", "gold-1")
 
 
 def test_seeds_choose_differently() -> None:
@@ -154,7 +155,7 @@ def test_demos_are_of_different_categories_first(seed: int) -> None:
         (TASKS[:1], [], ("none",)),
         (TASKS, [row(0, passed=False), row(1)], ("none", "gold-2")),
         ([task(n, gold=False) for n in range(3)], ROWS[:3], ("none", "bootstrapped-2")),
-        (TASKS, [row(0, ir=None), row(1, code=None), row(2)], ("none", "gold-2")),
+        (TASKS, [row(0), row(1, code=None)], ("none", "gold-2")),
         (TASKS, [row(0), row(1)], ("none", "gold-2", "bootstrapped-2")),
     ],
 )
@@ -164,18 +165,80 @@ def test_a_set_that_cannot_be_filled_is_left_out(
     assert pool(tasks, rows).names == names
 
 
+def test_every_teacher_has_sets_of_its_own_and_equal_ones_are_kept_once() -> None:
+    other = [row(n, code=f"other code {n}") for n in range(9)]
+    taught = {"bootstrapped": ROWS, "bootstrapped-refine": other}
+    built = build_pool(TASKS, taught, make, size=2, seed=0)
+    assert built.names == ("none", "gold-2", "bootstrapped-2", "bootstrapped-refine-2")
+    for name, word in (("bootstrapped-2", "own"), ("bootstrapped-refine-2", "other")):
+        assert all(word in demo["code"] for demo in built[name].demos["b.predict"])
+    alike = {"bootstrapped": ROWS[:1], "again": ROWS[:1], "few": []}
+    names = build_pool(TASKS, alike, make, size=1, seed=0).names
+    assert names == ("none", "gold-1", "bootstrapped-1")
+
+
+def test_answers_without_an_ir_make_demos_of_their_code() -> None:
+    built = pool(TASKS, [row(0, ir=None), row(1)])
+    demos = built["bootstrapped-2"].demos
+    assert [demo["task"] for demo in demos["a.predict"]] == ["t1"]
+    assert {demo["code"] for demo in demos["b.predict"]} == {"own code 0", "own code 1"}
+    only_code = pool(TASKS, [row(0, ir=None), row(1, ir=None)])
+    assert only_code.names_for("a") == ("none", "gold-2")
+    assert only_code.names_for("b") == ("none", "gold-2", "bootstrapped-2")
+
+
 class Two(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.a = dspy.Predict("x -> y")
-        self.b = dspy.Predict("x -> y")
+        self.a = dspy.Predict(dspy.Signature("x -> y", "own a"))
+        self.b = dspy.Predict(dspy.Signature("x -> y", "own b"))
 
 
-def test_a_set_replaces_every_demo_and_shares_none() -> None:
+def two() -> Two:
     program = Two()
     program.a.demos, program.b.demos = [{"x": "old"}], [{"x": "old"}]
-    demos = DemoSet(name="s", tasks=("t",), demos={"a": ({"x": "new", "y": "1"},)})
-    demos.apply(program)
+    return program
+
+
+CHOICES = Pool(
+    sets=(
+        DemoSet(name="none", tasks=(), demos={}),
+        DemoSet(name="s", tasks=("t",), demos={"a": ({"x": "new", "y": "1"},)}),
+        DemoSet(name="l", tasks=("t",), demos={"a": ({"x": "l"},), "b": ({"x": "l"},)}),
+    ),
+    instructions={"b": (Instructions(name="copro-1", text="Do better."),)},
+)
+
+
+def test_a_point_replaces_every_demo_and_shares_none() -> None:
+    program = two()
+    assert CHOICES.apply(program, {"demos": "s", "n": 2, "a.model": "m"}) == {
+        "n": 2,
+        "a.model": "m",
+    }
     assert (program.a.demos, program.b.demos) == ([{"x": "new", "y": "1"}], [])
     program.a.demos[0]["x"] = "changed"
-    assert demos.demos["a"][0]["x"] == "new"
+    assert CHOICES["s"].demos["a"][0]["x"] == "new"
+
+
+def test_a_point_may_choose_demos_and_instructions_for_each_predictor() -> None:
+    program, other = two(), two()
+    point = {"a.demos": "s", "b.demos": "l", "b.instructions": "copro-1", "b.seed": 1}
+    assert CHOICES.apply(program, point) == {"b.seed": 1}
+    assert (program.a.demos, program.b.demos) == ([{"x": "new", "y": "1"}], [{"x": "l"}])
+    told = [p.signature.instructions for p in program.predictors()]
+    assert told == [other.a.signature.instructions, "Do better."]
+    CHOICES.apply(other, {**point, "b.demos": "none", "b.instructions": "own"})
+    assert other.b.demos == []
+    assert other.b.signature.instructions == two().b.signature.instructions
+
+
+def test_the_dimensions_of_a_pool() -> None:
+    instructions = {"b.instructions": ("own", "copro-1")}
+    one = {"demos": ("none", "s", "l")}
+    assert CHOICES.dimensions(per_predictor=False) == one | instructions
+    each = {"a.demos": ("none", "s", "l"), "b.demos": ("none", "l")}
+    assert CHOICES.dimensions(per_predictor=True) == each | instructions
+    assert Pool.model_validate_json(CHOICES.model_dump_json()) == CHOICES
+    less = CHOICES.model_copy(update={"instructions": {}})
+    assert less.content_hash != CHOICES.content_hash

@@ -38,11 +38,19 @@ def test_what_makes_no_difference_is_not_asked_for() -> None:
     assert warm.asked == ["temperature", "n", "select"]
 
 
-def test_a_dimension_comes_after_what_it_needs() -> None:
-    space = make_space({"n": (1, 2), "mode": ("a",), "t": (0, 1)}, {"n": {"t": (1,)}})
-
-    assert [d.path for d in space.dimensions] == ["t", "n", "mode"]
-    assert space.suggest(Last(t=0)) == {"t": 0, "n": 1, "mode": "a"}
+def test_a_dimension_comes_after_those_that_it_needs() -> None:
+    choices: dict[str, Any] = {
+        "select": ("first", "last"),
+        "n": (1, 2),
+        "x": (1,),
+        "temperature": (0.0, 0.7),
+    }
+    needs: dict[str, Any] = {"select": {"n": (2,), "x": (1,)}, "n": {"temperature": (0.7,)}}
+    space = make_space(choices, needs)
+    assert [d.path for d in space.dimensions] == ["temperature", "n", "x", "select"]
+    assert space.suggest(Last()) == {"temperature": 0.7, "n": 2, "x": 1, "select": "last"}
+    free = make_space(choices, {})
+    assert [d.path for d in free.dimensions] == list(choices)
 
 
 def test_a_point_is_completed() -> None:
