@@ -6,7 +6,7 @@ model call, stored in the run directory, and its hash names that directory.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,22 @@ DEFAULT_FIRST_POINTS: tuple[dict[str, Choice], ...] = (
     {"demos": "none", "code_sees": "ir", "reason": False, "temperature": 0.0, "n": 1},
     {"demos": "none", "code_sees": "spec", "reason": False, "temperature": 0.0, "n": 1},
 )
+
+
+class Budget(Record):
+    """Most that a job may spend in all, however often it is started; ``None`` is no limit.
+
+    It covers everything that a job asks of models. Answers that are stored cost nothing again.
+
+    Attributes:
+        tokens: Tokens of prompts, those from the prefix cache included, and generated ones.
+        usd: US dollars at the catalogue's prices; nothing for embedded models.
+        seconds: Running time, in seconds, up to the last answer of each start.
+    """
+
+    tokens: int | None = Field(default=None, ge=1)
+    usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class Teacher(Record):
@@ -86,6 +102,8 @@ class RunConfig(Versioned):
             tasks as the best one, e.g. 0.05; 0 gives up only what exactly cannot win.
         reevaluate: How many of the best trials run again with fresh samples before the winner is
             named; their tokens come on top of ``search_tokens``.
+        budget: Most that the whole job may spend. It does not name the run directory, so the same
+            job goes on with a larger one.
         objectives: What the search keeps low, beside passing most tasks; by default nothing.
         wish: Which program of the search the job ends with. A wish for cheapness adds its cost to
             the objectives.
@@ -113,6 +131,7 @@ class RunConfig(Versioned):
     search_tokens: int = Field(default=9_000, ge=1)
     drop_alpha: float = Field(default=0.0, ge=0, lt=1)
     reevaluate: int = Field(default=0, ge=0)
+    budget: Budget = Budget()
     objectives: tuple[Cost, ...] = ()
     wish: Wish = BEST
     space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
@@ -138,6 +157,13 @@ class RunConfig(Versioned):
             raise ValueError(msg)
         return self
 
+    def asked(self) -> dict[str, Any]:
+        """Return what is asked, as JSON: all but how much it may cost.
+
+        A job that a budget ended is the same job when it goes on with a larger one.
+        """
+        return self.model_dump(mode="json", exclude={"budget"})
+
     @property
     def costs(self) -> tuple[Cost, ...]:
         """What the search keeps low: the objectives, and what the wish is about."""
@@ -151,5 +177,6 @@ class RunConfig(Versioned):
 
         The wish is not in it: what a search found fulfils one wish as well as another.
         """
-        job = self.model_dump(mode="json", exclude={"wish"}) | {"objectives": self.costs}
+        job = self.asked() | {"objectives": self.costs}
+        del job["wish"]
         return digest([job, data_hashes])

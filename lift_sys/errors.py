@@ -10,6 +10,7 @@ Bad output of a model is *data* (a failed attempt or a verdict with a reason), n
     ├── ArtifactError          an exported program
     ├── StoreError             a run directory, or the disk under it
     ├── ModelError             getting a model: unknown id, no source, wrong hash
+    ├── BudgetSpent            a job reached its budget; with a larger one it goes on
     └── InfrastructureError    not the candidate's fault; never scored
         ├── ProviderError      the engine or server that generates
         └── SandboxError       the sandbox that executes
@@ -47,6 +48,12 @@ class StoreError(LiftError):
 
 class ModelError(LiftError):
     """A model that cannot be had: unknown id, no reachable source, wrong hash, no space."""
+
+
+class BudgetSpent(LiftError):  # noqa: N818 (what the user asked for, not an error)
+    """A job may not ask its models any further: neither bad input nor a failure."""
+
+    exit_code = 3
 
 
 class InfrastructureError(LiftError):

@@ -6,10 +6,11 @@ was spent depends on neither.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from lift_sys.record import digest
-from optimizers.evaluate import Row
+from optimizers.evaluate import Row, with_row
+from optimizers.trials import Reevaluation, Trial, Tried
 
 
 class Answers:
@@ -42,3 +43,18 @@ class Answers:
 def answers_of(row: Row) -> list[str]:
     """Return what a row's answers are known by: 64 bits of a hash of their content address."""
     return [digest(c.key or f"{row.key}/{i}")[:16] for i, c in enumerate(row.calls)]
+
+
+def reevaluation(trial: Trial, rows: Sequence[Row], known: Answers) -> Reevaluation:
+    """Return what a trial did when it ran again.
+
+    Args:
+        trial: The trial.
+        rows: Of all tasks.
+        known: The answers that the search had before.
+    """
+    tried = Tried(number=trial.number, passed=0, tried=0, tokens=0)
+    for row in rows:
+        tried = with_row(tried, row)
+    repeated = all(answer in known for row in rows for answer in answers_of(row))
+    return Reevaluation(**dict(tried), repeated=repeated)

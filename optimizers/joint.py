@@ -20,13 +20,13 @@ import dspy
 import optuna
 from dspy.teleprompt.teleprompt import Teleprompter
 
-from lift_sys.errors import ConfigError
+from lift_sys.errors import BudgetSpent, ConfigError
 from lift_sys.record import digest
 from lift_sys.tasks import Task
 from lift_sys.wish import BEST, Cost, Wish
 from optimizers.ahead import Ahead
-from optimizers.answers import Answers, answers_of
-from optimizers.evaluate import Evaluator, Row, with_row
+from optimizers.answers import Answers, reevaluation
+from optimizers.evaluate import Evaluator, with_row
 from optimizers.flights import Flight, begin_tasks
 from optimizers.history import History
 from optimizers.objectives import cannot_join, finalists, has_lost, joined, preferred
@@ -91,6 +91,7 @@ class JointSearch(Teleprompter):
         front: Complete trials that no other dominates, the one that passes most first; with no
             costs, the best one.
         reevaluations: Of the best ones, best first as the search had them; empty until it ended.
+        cut: How the job's budget ended the search; ``None`` where it did not.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class JointSearch(Teleprompter):
         self.trials: list[Trial] = []
         self.front: tuple[Trial, ...] = ()
         self.reevaluations: tuple[Reevaluation, ...] = ()
+        self.cut: BudgetSpent | None = None
         self._answers = Answers()
 
     def compile(
@@ -132,13 +134,14 @@ class JointSearch(Teleprompter):
                 trials run it.
 
         Raises:
+            BudgetSpent: The job's budget is spent before any trial is complete.
             ConfigError: There is nothing to select on, the metric is broken, or the study is that
                 of another search.
             InfrastructureError: The backend or the sandbox failed. The search can be resumed.
             StoreError: The storage failed. What was stored is kept.
         """
         tasks = self._selected(valset)
-        self.trials, self.front, self.reevaluations = [], (), ()
+        self.trials, self.front, self.reevaluations, self.cut = [], (), (), None
         self._answers = Answers()
         history = History(
             self._study,
@@ -204,16 +207,27 @@ class JointSearch(Teleprompter):
                 program = self._evaluator.prepare(self.at(student, point), f"trial {number}")
                 flights.append(Flight(point, program))
             told = self._measure(flights, tasks, ahead)
+            if self.cut:
+                if told.trial.tried:
+                    self._finish(told)
+                break  # not stored, as if interrupted: a larger budget begins this trial again
             vain = [*flights.popleft().begun]
             if self.tokens_spent < config.tokens:
                 begin_tasks(flights, tasks, ahead)
             else:
                 vain += [begun for flight in flights for begun in flight.begun]
             # Once the trial is stored nobody begins these again after an interruption.
-            for begun in vain:
-                begun.take()
+            try:
+                for begun in vain:
+                    begun.take()
+            except BudgetSpent as spent:
+                self.cut = spent
             history.add(told)
             self._finish(told)
+            if self.cut:
+                break
+        if self.cut and not self.front:
+            raise self.cut
 
     def _measure(self, flights: Sequence[Flight], tasks: Sequence[Task], ahead: Ahead) -> Told:
         """Look at the first trial task by task until there is a reason to give it up."""
@@ -223,7 +237,11 @@ class JointSearch(Teleprompter):
         dropped: Dropped | None = None
         while so_far.tried < len(tasks) and not dropped:
             begin_tasks(flights, tasks, ahead)
-            row = self._evaluator.take(flight.begun)
+            try:
+                row = self._evaluator.take(flight.begun)
+            except BudgetSpent as spent:
+                self.cut, dropped = spent, "budget"
+                break
             so_far = with_row(so_far, row)
             new += self._answers.count(row)
             dropped = self._reason_to_drop(so_far, len(tasks))
@@ -263,17 +281,14 @@ class JointSearch(Teleprompter):
         config, again = self._config, []
         for trial in finalists(self.trials, config.reevaluate, config.wish, config.costs):
             program, label = self.at(student, trial.point), f"trial {trial.number} again"
-            again.append((trial, list(self._evaluator.run(program, tasks, label, FRESH))))
-        self.reevaluations = tuple(self._reevaluation(trial, rows) for trial, rows in again)
+            try:
+                again.append((trial, list(self._evaluator.run(program, tasks, label, FRESH))))
+            except BudgetSpent as spent:
+                self.cut = spent
+                break
+        self.reevaluations = tuple(reevaluation(*one, self._answers) for one in again)
         for row in (row for _, rows in again for row in rows):
             self._answers.count(row)
-
-    def _reevaluation(self, trial: Trial, rows: Sequence[Row]) -> Reevaluation:
-        tried = Tried(number=trial.number, passed=0, tried=0, tokens=0)
-        for row in rows:
-            tried = with_row(tried, row)
-        repeated = all(answer in self._answers for row in rows for answer in answers_of(row))
-        return Reevaluation(**dict(tried), repeated=repeated)
 
     @property
     def tokens_spent(self) -> int:

@@ -90,7 +90,7 @@ class Watch(BaseCallback):
         outputs: Any,  # noqa: ARG002
         exception: BaseException | None = None,
     ) -> None:
-        """Keep a failure of the backend, the sandbox or the configuration."""
+        """Keep a failure of the backend, the sandbox or the configuration, or a spent budget."""
         if isinstance(exception, LiftError):
             self.failure = self.failure or exception
         elif isinstance(exception, LMError):

@@ -15,7 +15,7 @@ import dspy
 from dspy.signatures.signature import Signature
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from lift_sys.errors import ConfigError, ProviderError
+from lift_sys.errors import BudgetSpent, ConfigError, ProviderError
 from lift_sys.inference import catalogue, usage
 from lift_sys.verdict import FailureCategory, no_answer
 from programs.adapters import StructuredAdapter
@@ -154,6 +154,7 @@ class Stage(dspy.Module):
 
         Raises:
             StageFailed: The answer does not parse or was cut off.
+            BudgetSpent: The job may ask nothing more.
             ProviderError: The backend failed.
             LiftError: The model that the stage names cannot be had.
         """
@@ -171,6 +172,8 @@ class Stage(dspy.Module):
                 prediction = self.predict(**inputs, config=config, lm=lm)
             except AdapterParseError as error:
                 parse_error = error
+            except BudgetSpent:
+                raise
             except LMError as error:
                 msg = f"the backend failed in the {self.name} stage: {error}"
                 raise ProviderError(msg) from error

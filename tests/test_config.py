@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lift_sys.config import RunConfig, Teacher
+from lift_sys.config import Budget, RunConfig, Teacher
 from lift_sys.wish import Wish
 
 HASHES = {"train": "a" * 64, "dev": "b" * 64}
@@ -84,10 +84,10 @@ def test_the_hash_follows_every_field(change: dict[str, Any]) -> None:
     assert changed.content_hash(HASHES) != RunConfig().content_hash(HASHES)
 
 
-def test_every_field_but_the_version_is_covered_above() -> None:
+def test_every_field_but_the_version_and_the_budget_is_covered_above() -> None:
     covered = test_the_hash_follows_every_field.pytestmark[0].args[1]
     names = {name for change in covered for name in change}
-    assert names == set(RunConfig.model_fields) - {"schema_version", "wish"}
+    assert names == set(RunConfig.model_fields) - {"schema_version", "wish", "budget"}
 
 
 def test_one_search_fulfils_several_wishes() -> None:
@@ -101,6 +101,18 @@ def test_the_hash_follows_the_data() -> None:
     config = RunConfig()
     assert config.content_hash(HASHES) != config.content_hash(HASHES | {"dev": "c" * 64})
     assert config.content_hash(dict(reversed(HASHES.items()))) == config.content_hash(HASHES)
+
+
+def test_a_larger_budget_is_the_same_job() -> None:
+    config = RunConfig(budget=Budget(tokens=5))
+    assert config.content_hash(HASHES) == RunConfig().content_hash(HASHES)
+    assert "budget" not in config.asked()
+
+
+@pytest.mark.parametrize("budget", [{"tokens": 0}, {"usd": 0}, {"seconds": float("inf")}, {"x": 1}])
+def test_a_wrong_budget_is_refused(budget: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RunConfig.model_validate({"budget": budget})
 
 
 def test_the_name_of_a_teacher_tells_what_it_is() -> None:

@@ -56,7 +56,7 @@ def make_artifact(
         scores={"dev": _measured(config.dev_data, data, trial), **again},
         provenance={
             "seed": config.seed,
-            "config": config.model_dump(mode="json"),
+            "config": config.asked(),
             "data_sha256": dict(data.hashes),
             "pool_sha256": search.pool.content_hash,
             "trials": len(search.trials),

@@ -53,6 +53,10 @@ def optimize(
     ] = None,
     dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
     test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE: most tokens, usd or seconds of the whole job; repeatable."),
+    ] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(help="Also keep tokens, usd or seconds per task low; repeatable."),
@@ -77,14 +81,16 @@ def optimize(
     from lift_sys.app import environment, gate, jobs
     from lift_sys.app.data import load_data
     from lift_sys.app.explain import explain as explained
+    from lift_sys.app.final import FINAL
     from lift_sys.app.models import models_of_job
     from lift_sys.app.pool import POOL
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import FINAL, SEARCH, optimize
+    from lift_sys.app.run import SEARCH, optimize
 
     overrides = {
         "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
         "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
+        "budget": jobs.read_budget(budget or ()),
         "objectives": objective or None, "wish": wish,
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
@@ -171,7 +177,7 @@ def doctor(unsafe: Unsafe = False) -> None:
 
 
 def main() -> None:
-    """Run ``lift`` and exit: 0 done, 1 no answer or a difference, 2 bad input, 130 interrupted."""
+    """Run ``lift`` and exit: 0 done, 1 no answer, 2 bad input, 3 budget spent, 130 interrupted."""
     try:
         app()
     except LiftError as error:

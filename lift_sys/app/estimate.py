@@ -45,7 +45,7 @@ class Cost:
         tokens_out: Generated.
         tokens_in: Of prompts, cached ones included.
         seconds: Wall time of the answers, one after the other.
-        usd: At the prices of the catalogue.
+        usd: At the prices of the catalogue; NaN where one is not known.
     """
 
     tokens_out: float = 0.0
@@ -183,8 +183,11 @@ def _sampled(space: SearchSpace, seed: int) -> list[Point]:
 
 def _cost(model: str, rate: StageRate) -> Cost:
     price = catalogue.get(model).price
-    asked = rate.tokens_in * price.million_input + rate.tokens_out * price.million_output
-    usd = asked / MILLION + rate.seconds / HOUR * price.hour
+    if price is None:
+        usd = math.nan
+    else:
+        asked = rate.tokens_in * price.million_input + rate.tokens_out * price.million_output
+        usd = asked / MILLION + rate.seconds / HOUR * price.hour
     return Cost(rate.tokens_out, rate.tokens_in, rate.seconds, usd)
 
 
@@ -235,26 +238,35 @@ def _proposing(config: RunConfig) -> Phase:
     return Phase("instructions", f"for each stage {asked}", Estimate(unknown=unknown))
 
 
-def check_search_tokens(config: RunConfig, data: Data) -> None:
-    """Refuse a search that could not pay for its first trial.
+def check_evaluation(config: RunConfig, data: Data) -> None:
+    """Refuse a job that could not pay for its first trial.
 
     The rates are the shipped ones, so that the answer is the same wherever it is asked. Where there
     are none, an answer has at least one token.
 
     Raises:
-        ConfigError: It says how many tokens are needed at least.
+        ConfigError: It says which limit is too low, and how much is needed at least.
     """
     estimator = Estimator(config.model, shipped_rates())
     space = search_space(config, NO_DEMOS, make_program("single", ClosedSandbox()))
     first = [space.complete(point) for point in config.first_points[:1]]
     costs = [estimator.point(point) for point in first or _sampled(space, config.seed)]
     cheapest = min(costs, key=lambda cost: cost.low.tokens_out)
-    each = 1.0 if cheapest.unknown else cheapest.low.tokens_out
-    least = math.ceil(each * len(data.dev))
-    if config.search_tokens < least:
+    each = Cost(tokens_out=1.0) if cheapest.unknown else cheapest.low
+    trial, budget = each * len(data.dev), config.budget
+    _require("search_tokens", config.search_tokens, trial.tokens_out)
+    if budget.tokens is not None:
+        _require("the budget in tokens", budget.tokens, trial.tokens_out + trial.tokens_in)
+    if budget.usd is not None and trial.usd > budget.usd:
+        msg = f"the budget is {budget.usd:g} USD, and one evaluation takes about {trial.usd:.4f}"
+        raise ConfigError(msg)
+
+
+def _require(name: str, limit: int, needed: float) -> None:
+    least = math.ceil(needed)
+    if limit < least:
         msg = (
-            f"search_tokens is {config.search_tokens:,}, and one evaluation takes about {least:,}"
-            f" ({len(data.dev)} dev tasks of {each:,.0f} tokens); give at least that, or fewer"
-            " dev tasks"
+            f"{name} is {limit:,}, and one evaluation of all dev tasks takes about {least:,}; give"
+            " at least that, or fewer dev tasks"
         )
         raise ConfigError(msg)

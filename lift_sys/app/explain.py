@@ -6,13 +6,14 @@ Owns what ``lift optimize --explain`` prints. Nothing is asked of a model, execu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lift_sys.app.data import Data
-from lift_sys.app.estimate import Estimate, Phase, check_search_tokens, estimate_job
+from lift_sys.app.estimate import Estimate, Phase, check_evaluation, estimate_job
 from lift_sys.app.models import models_of_job
 from lift_sys.app.pool import origin_of, stored_pool, teach
 from lift_sys.app.rates import Rates, known_rates
@@ -108,7 +109,7 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
     expected = expected_pool(config, data, run)
     program = make_program("single", ClosedSandbox())
     space = search_space(config, expected.whole, program)
-    check_search_tokens(config, data)
+    check_evaluation(config, data)
     rates = known_rates(runs)
     phases = estimate_job(config, data, space, rates, open_test=open_test)
     lines = [
@@ -211,14 +212,22 @@ def _basis_lines(phases: Sequence[Phase], rates: Rates, config: RunConfig) -> li
         "The lower figures are for first candidates that are good enough, the upper ones for"
         " everything drawn and rewritten. Trials that are given up early and answers that trials"
         f" share make it less; the search ends after {config.search_tokens:,} generated tokens."
-        " Demos in prompts, which cost tokens in, are not counted.",
+        f"{_budget(config)} Demos in prompts, which cost tokens in, are not counted.",
         f"Models: {', '.join(models_of_job(config))}. Nothing was asked of them, and nothing was"
         " written.",
         "",
     ]
 
 
+def _budget(config: RunConfig) -> str:
+    limits = config.budget.model_dump(exclude_none=True)
+    listed = ", ".join(f"{limit:,} {name}" for name, limit in limits.items())
+    return f" The budget of {listed} ends the job." if listed else ""
+
+
 def _range(low: float, high: float, form: str = ",.0f") -> str:
+    if math.isnan(high):
+        return "unknown"
     first, last = format(low, form), format(high, form)
     return first if first == last else f"{first}–{last}"
 

@@ -6,6 +6,7 @@ Owns the steps between the command line and the packages, so that they can be ca
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lift_sys.app.export import build_program, load_artifact
-from lift_sys.config import RunConfig
+from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.sandbox.base import Sandbox
@@ -43,6 +44,8 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
             msg = f"the configuration {path} is not JSON: {error}"
             raise ConfigError(msg) from error
     given = {key: value for key, value in overrides.items() if value is not None}
+    if isinstance(base, dict) and isinstance(base.get("budget"), dict) and "budget" in given:
+        given["budget"] = {**base["budget"], **given["budget"]}
     try:
         config = RunConfig.model_validate({**base, **given})
     except (ValidationError, TypeError) as error:
@@ -53,6 +56,23 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
         raise ConfigError(msg) from error
     catalogue.get(config.model)
     return config
+
+
+def read_budget(options: Sequence[str]) -> dict[str, str] | None:
+    """Read ``KEY=VALUE`` options; ``None`` where there are none.
+
+    Raises:
+        ConfigError: One names no limit of a budget, or has no value.
+    """
+    limits = tuple(Budget.model_fields)
+    read: dict[str, str] = {}
+    for option in options:
+        key, _, value = (part.strip() for part in option.partition("="))
+        if key not in limits or not value:
+            msg = f"--budget {option!r} is not KEY=VALUE with a key of: {', '.join(limits)}"
+            raise ConfigError(msg)
+        read[key] = value
+    return read or None
 
 
 @dataclass(frozen=True)

@@ -18,19 +18,26 @@ from programs.stages import PROGRAM, Models
 if TYPE_CHECKING:
     import dspy
 
+    from lift_sys.inference.budget import Account
     from lift_sys.inference.replay import Calls
 
 
-def model_source(calls: Calls | None = None) -> Models:
+def model_source(calls: Calls | None = None, account: Account | None = None) -> Models:
     """Return what fetches and loads models by id, each when it is first asked for.
 
     Args:
         calls: Where answers are kept and looked up; by default nowhere.
+        account: What answers that are not there are paid from; by default nothing.
     """
 
     @functools.cache
     def give(model_id: str) -> dspy.LM:
-        return build_lm(model_id, environment.models_dir(), calls=calls)
+        lm = build_lm(model_id, environment.models_dir(), calls=calls)
+        if account is not None:
+            from lift_sys.inference.budget import pay_from  # noqa: PLC0415 - heavy
+
+            pay_from(account, lm, model_id, catalogue.get(model_id).price)
+        return lm
 
     return give
 

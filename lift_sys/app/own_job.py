@@ -14,7 +14,8 @@ from lift_sys.app import environment
 from lift_sys.app.data import Data
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.own_program import Metric, identity_of, taken_fields
-from lift_sys.config import RunConfig
+from lift_sys.app.spending import check_budget
+from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.record import digest
 from lift_sys.tasks import Task
@@ -83,6 +84,7 @@ class OwnJob:
             ConfigError: The program takes no spec, or lacks what the space names.
         """
         taken_fields(self.program)
+        self._check_budget()
         hypers = hypers_of(self.program)
         if not isinstance(self.program, SpecToCode):
             taken = [path for path in hypers if path.split(".")[-1] in {DEMOS, INSTRUCTIONS}]
@@ -96,6 +98,19 @@ class OwnJob:
                 raise ConfigError(msg)
             for choice in choices:
                 hypers[path].space.check(choice, path)
+
+    def _check_budget(self) -> None:
+        budget = self.config.budget
+        if self.lm is None:
+            check_budget(budget, (self.config.model,), self.data.dev)
+            return
+        counted = hasattr(getattr(self.lm, "engine", None), "complete")
+        if budget.usd is not None or (budget != Budget() and not counted):
+            msg = (
+                f"what {self.lm.model} costs is not known here, so this budget cannot be kept; "
+                "limit the trials"
+            )
+            raise ConfigError(msg)
 
     def example(self, task: Task) -> dspy.Example:
         """Return a task as an example with the inputs that the program takes."""

@@ -17,6 +17,7 @@ import dspy
 
 from lift_sys.app.assemble import make_artifact, save_front, summarise_search
 from lift_sys.app.export import save_artifact
+from lift_sys.app.final import FINAL, WINNER
 from lift_sys.app.front import artifact_of, front_of
 from lift_sys.app.models import model_source
 from lift_sys.app.own_job import JOINT, OwnJob, describe_model
@@ -25,10 +26,12 @@ from lift_sys.app.own_tasks import DEV
 from lift_sys.app.pool import POOL, Source, obtain_pool
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report
-from lift_sys.app.run import FINAL, SEARCH, WINNER, record_inputs, search_for
+from lift_sys.app.run import SEARCH, record_inputs, search_for
 from lift_sys.app.space import search_space
+from lift_sys.app.spending import Spending
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
+from lift_sys.inference.budget import Account, pay_from
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.replay import Calls, ReplayEngine
 from lift_sys.record import digest
@@ -87,22 +90,23 @@ def optimize_own(job: OwnJob, runs: Path, sandbox: Sandbox, progress: Progress) 
     with run.locked():
         record_inputs(run, job.config)
         rows, calls = run.rows(), run.calls()
-        models = model_source(calls)
-        lm = _replayed(job.lm, calls) if job.lm else models(job.config.model)
+        before = [row for row in rows if row.label not in {GIVEN, WINNER}]
+        spending = Spending(job.config.budget, run, before, len(job.data.dev))
+        models = model_source(calls, spending.account)
+        lm = _paid(job.lm, calls, spending.account) if job.lm else models(job.config.model)
         bench = _Bench(job, sandbox, lm, models)
-        evaluator = Evaluator(lambda: lm, job.identity, bench.scorer, rows, progress.row, ask)
+        watch = spending.watch(progress.row)
+        evaluator = Evaluator(lambda: lm, job.identity, bench.scorer, rows, watch, ask)
+        spending.account.enter(POOL)
         search = bench.search(evaluator, (run, progress)) if job.optimizer == JOINT else None
         progress.begin(SEARCH)
-        if search is None:
-            winner = bench.compiled()
-        else:
-            winner = search.compile(bench.program, valset=bench.examples(job.data.dev))
+        with spending.search(SEARCH, len(job.data.dev)):
+            winner = bench.winner(search)
         progress.end()
-        report = bench.report(winner, evaluator, rows, progress)
-        if search is not None:
-            front = front_of(search, job.config, job.data.dev) if job.config.costs else None
-            told = {"search": summarise_search(search), "front": front}
-            report = report.model_copy(update=told)
+        with spending.final(FINAL, lambda: bench.keep(winner, search, run.path)):
+            report = bench.report(winner, evaluator, rows, progress)
+        told = {"budget": spending.use(ended_search=search is not None and search.cut is not None)}
+        report = report.model_copy(update={**told, **bench.told(search)})
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
@@ -165,8 +169,18 @@ class _Bench:
         space = make_space({DEMOS: pool.names, **config.space}, {})
         return search_for(config, data, space, pool, (evaluator, *into))
 
-    def compiled(self) -> dspy.Module:
-        """Return what a teleprompter makes of the program."""
+    def told(self, search: JointSearch | None) -> dict[str, Any]:
+        """Return what a report says of a search, by field."""
+        if search is None:
+            return {}
+        config = self.job.config
+        front = front_of(search, config, self.job.data.dev) if config.costs else None
+        return {"search": summarise_search(search), "front": front}
+
+    def winner(self, search: JointSearch | None) -> dspy.Module:
+        """Return what the search finds, or what a teleprompter makes of the program."""
+        if search is not None:
+            return search.compile(self.program, valset=self.examples(self.job.data.dev))
         config, data = self.job.config, self.job.data
         metric = self.job.metric or ExecutionMetric([*data.train, *data.dev], self.sandbox)
         settings = Settings(
@@ -240,9 +254,11 @@ def traced_pool(rows: Sequence[Row], *, size: int, seed: int) -> Pool:
     return Pool(sets=tuple(sets))
 
 
-def _replayed(lm: dspy.LM, calls: Calls) -> dspy.LM:
-    """Return a model whose answers are stored, where it has an engine of its own."""
+def _paid(lm: dspy.LM, calls: Calls, account: Account) -> dspy.LM:
+    """Return a model whose answers are stored and paid for, where it has an engine of its own."""
     engine: Any = getattr(lm, "engine", None)
     if not hasattr(engine, "complete"):
         return lm
-    return lm.copy(engine=ReplayEngine(engine, describe_model(lm), calls))
+    paid = lm.copy(engine=ReplayEngine(engine, describe_model(lm), calls))
+    pay_from(account, paid, lm.model, None)
+    return paid

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from lift_sys.app.front import Front
+from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
 from lift_sys.verdict import FailureCategory
@@ -129,6 +130,7 @@ class Report(Versioned):
         matches: Direct prompting at the tokens of other programs, where that was asked for.
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
             earlier releases.
+        budget: What was spent of it; ``None`` where there was none.
         front: Of a search that kept costs low; ``None`` where it looked at success alone.
     """
 
@@ -142,6 +144,7 @@ class Report(Versioned):
     overhead_seconds: float
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
+    budget: BudgetUse | None = None
     front: Front | None = None
 
     @property

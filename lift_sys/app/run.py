@@ -7,7 +7,7 @@ optimizer, engine, sandbox and run directory, which know nothing of each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,25 @@ from optuna.storages.journal import JournalFileBackend
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
 from lift_sys.app.data import Data
-from lift_sys.app.estimate import check_search_tokens
-from lift_sys.app.export import Artifact, Opening, save_artifact
+from lift_sys.app.estimate import check_evaluation
+from lift_sys.app.export import save_artifact
+from lift_sys.app.final import (
+    DIRECT,
+    FINAL,
+    WINNER,
+    ZERO_SHOT,
+    Final,
+    close_final,
+    open_final,
+    run_final,
+)
 from lift_sys.app.front import front_of
-from lift_sys.app.models import model_source, weights
-from lift_sys.app.pool import Source, obtain_pool, teach
+from lift_sys.app.models import model_source, models_of_job, weights
+from lift_sys.app.pool import POOL, Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report, summarise
+from lift_sys.app.report import Report, build_report
 from lift_sys.app.space import check_costs, check_space, search_space
+from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
@@ -42,11 +53,9 @@ from optimizers.pools import Pool
 from optimizers.space import SearchSpace
 from programs.hypers import set_hypers
 from programs.presets import make_program
-from programs.spec_to_code import SpecToCode
 from programs.stages import Models
 
-DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
-SEARCH, FINAL = "search", "final table"
+SEARCH = "search"
 
 
 @dataclass(frozen=True)
@@ -97,43 +106,49 @@ def optimize(
 
     Raises:
         ConfigError: The space is not the program's, or the search could pay for no evaluation.
+        BudgetSpent: Before there was a winner, or in the final table; then the winner is saved.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
-    check_space(config, sandbox)
-    for teacher in config.teachers:
-        teach(teacher, sandbox)
-    check_costs(config)
-    check_search_tokens(config, data)
+    _check(config, data, sandbox)
     run = RunDirectory(run_path(config, data, runs))
     with run.locked():
         record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
-        models = model_source(run.calls())
-        evaluator = make_evaluator(config.model, sandbox, rows, models, progress.row)
+        spending = _spending(config, data, (run, rows), opened=ledger is not None)
+        models = model_source(run.calls(), spending.account)
+        watch = spending.watch(progress.row)
+        evaluator = make_evaluator(config.model, sandbox, rows, models, watch)
+        spending.account.enter(POOL)
         pool = obtain_pool(Source(config, data, evaluator, sandbox, models), run, progress)
         student = make_program("single", sandbox).with_models(models)
         space = search_space(config, pool, student)
         search = search_for(config, data, space, pool, (evaluator, run, progress))
         progress.begin(SEARCH)
-        winner = search.compile(student, valset=[to_example(t) for t in data.dev])
+        with spending.search(SEARCH, len(data.dev)):
+            winner = search.compile(student, valset=[to_example(t) for t in data.dev])
         progress.end()
         artifact = make_artifact(config, data, winner, search)
         front = front_of(search, config, data.dev) if config.costs else None
         if front:
             save_front(config, data, student, search, run.path)
-        opening = _open(artifact, config, data, ledger)
-        final = _Final.of(config, data, opened=opening is not None)
-        tables = _run_final(final, winner, evaluator, sandbox, progress)
+        opening = open_final(artifact, config, data, ledger)
+        final = Final.of(config, data, opened=opening is not None)
+        with spending.final(FINAL, lambda: save_artifact(artifact, run.path / "best.json")):
+            tables = run_final(final, winner, evaluator, sandbox, progress)
+        found = {
+            "search": summarise_search(search),
+            "front": front,
+            "budget": spending.use(ended_search=search.cut is not None),
+        }
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        found = {"search": summarise_search(search), "front": front}
         report = report.model_copy(update=found)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
         if final.is_test:
-            artifact = with_test(artifact, report, _closed(opening, report, ledger))
+            artifact = with_test(artifact, report, close_final(opening, report, ledger))
         saved = save_artifact(artifact, run.path / "best.json")
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
@@ -194,62 +209,22 @@ def search_for(
     )
 
 
-@dataclass(frozen=True)
-class _Final:
-    """The tasks of the final table and what they are called."""
-
-    label: str
-    data_sha256: str
-    tasks: Sequence[Task]
-    is_test: bool
-
-    @classmethod
-    def of(cls, config: RunConfig, data: Data, *, opened: bool) -> _Final:
-        if opened or not gate.holds_test_tasks(data.test):
-            name = config.test_data
-            return cls(name, data.hashes[name], data.test, is_test=True)
-        name = config.dev_data
-        label = f"{name} (the winner was chosen on it)"
-        return cls(label, data.hashes[name], data.dev, is_test=False)
+def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+    check_space(config, sandbox)
+    for teacher in config.teachers:
+        teach(teacher, sandbox)
+    check_costs(config)
+    check_budget(config.budget, models_of_job(config), data.dev)
+    check_evaluation(config, data)
 
 
-def _open(
-    artifact: Artifact, config: RunConfig, data: Data, ledger: gate.Ledger | None
-) -> Opening | None:
-    """Open the test set for a job's winner; the same job again finds it open."""
-    if ledger is None or not gate.holds_test_tasks(data.test):
-        return None
-    sha256 = data.hashes[config.test_data]
-    past = gate.known_result(artifact, sha256, ledger)
-    return past or gate.open_once(artifact, config.test_data, sha256, ledger)
-
-
-def _closed(opening: Opening | None, report: Report, ledger: gate.Ledger | None) -> Opening | None:
-    if opening is None or ledger is None or opening.passed is not None:
-        return opening
-    rate = report.results[-1].rate
-    return gate.close(opening, rate.passed, rate.total, ledger)
-
-
-def _run_final(
-    final: _Final,
-    winner: SpecToCode,
-    evaluator: Evaluator,
-    sandbox: Sandbox,
-    progress: Progress,
-) -> dict[str, Sequence[Row]]:
-    programs = {
-        DIRECT: make_program("direct", sandbox),
-        ZERO_SHOT: make_program("single", sandbox),
-        WINNER: winner,
-    }
-    progress.begin(FINAL, len(programs) * len(final.tasks))
-    tables: dict[str, Sequence[Row]] = {}
-    for name, program in programs.items():
-        tables[name] = list(evaluator.run(program, final.tasks, name))
-        progress.say(f"  {name}: {summarise(name, tables[name]).rate}")
-    progress.end()
-    return tables
+def _spending(
+    config: RunConfig, data: Data, kept: tuple[RunDirectory, Iterable[Row]], *, opened: bool
+) -> Spending:
+    """Return what the job spends; on dev tasks the winner of its final table has been run."""
+    final, (run, rows) = Final.of(config, data, opened=opened), kept
+    before = [row for row in rows if row.label not in {DIRECT, ZERO_SHOT, WINNER}]
+    return Spending(config.budget, run, before, (3 if final.is_test else 2) * len(final.tasks))
 
 
 def record_inputs(run: RunDirectory, config: RunConfig) -> None:

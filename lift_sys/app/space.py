@@ -48,7 +48,9 @@ def check_costs(config: RunConfig) -> None:
         ModelError: One is unknown.
     """
     models = models_of_job(config)
-    if "usd" in config.costs and all(catalogue.get(model).price.free for model in models):
+    if "usd" in config.costs and all(
+        (p := catalogue.get(model).price) and p.free for model in models
+    ):
         msg = (
             f"{', '.join(models)} costs no USD here, so that tells programs apart by nothing; "
             "keep tokens or seconds low"

@@ -5,6 +5,7 @@ Owns the files of a run:
     config.json        what was asked, resolved
     environment.json   versions and machine
     rows.jsonl         one executed task a line, flushed to disk before it counts
+    ledger.jsonl       what each generated answer cost, a line before the answer is kept
     calls.jsonl        one generated answer a line, likewise
     pool.json          the demo sets and the candidates for instructions
     study.journal      the trials (Optuna's journal)
@@ -32,6 +33,7 @@ from pydantic import ValidationError
 
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
+from lift_sys.inference.ledger import LedgerEntry
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import canonical_json
 from optimizers.evaluate import Row
@@ -95,8 +97,12 @@ class RunDirectory:
         """Open the generated answers."""
         return KeyedLines(self.path / "calls.jsonl", StoredCall)
 
+    def ledger(self) -> KeyedLines[LedgerEntry]:
+        """Open what the answers cost."""
+        return KeyedLines(self.path / "ledger.jsonl", LedgerEntry)
 
-Entry = TypeVar("Entry", Row, StoredCall)
+
+Entry = TypeVar("Entry", Row, StoredCall, LedgerEntry)
 
 
 class KeyedLines(Generic[Entry]):

@@ -56,6 +56,8 @@ class Options(TypedDict, total=False):
         demos: Demos in a demo set.
         drop_alpha: See ``RunConfig``.
         reevaluate: See ``RunConfig``.
+        budget: Most that the whole study may spend, e.g. ``{"tokens": 200_000}``; also ``usd`` and
+            ``seconds``. A call that ended with ``BudgetSpent`` goes on with a larger one.
         objectives: What is kept low beside passing most tasks: ``tokens``, ``usd``, ``seconds``.
         wish: Which program of the front is the best, e.g. ``cheapest within 2 points``.
     """
@@ -74,6 +76,7 @@ class Options(TypedDict, total=False):
     demos: int
     drop_alpha: float
     reevaluate: int
+    budget: Mapping[str, float]
     objectives: Sequence[Cost]
     wish: str
 
@@ -154,6 +157,7 @@ def optimize(
     Raises:
         ConfigError: The program, the space, the metric or an option cannot be used.
         DatasetError: The tasks cannot be used.
+        BudgetSpent: Before a trial was complete, or in the final table.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     environment.quiet_libraries()

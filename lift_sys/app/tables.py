@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from lift_sys.app.front_tables import front_lines
 from lift_sys.app.report import Report, Result, Search, TokenMatch
+from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
 from metrics.stats import ALPHA, p_text
@@ -39,8 +40,9 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     lines += ["", *_categories(report), "", *failure_table(failures)]
     lines += _stages(report) if detailed else []
     lines += [*_matches(report), *_comparisons(report), ""]
-    lines += [_search(report.search), ""] if report.search else []
+    lines += [_search(report.search, report.budget), ""] if report.search else []
     lines += front_lines(report.front) if report.front else []
+    lines += [str(report.budget), ""] if report.budget else []
     lines += [_footer(report)]
     return "\n".join(lines) + "\n"
 
@@ -167,9 +169,12 @@ def _flips_needed(alpha: float) -> int:
     return flips
 
 
-def _search(search: Search) -> str:
+def _search(search: Search, budget: BudgetUse | None) -> str:
     """Say how many configurations the winner was chosen from, and what that makes of its rate."""
-    why = ", ".join(f"{count} {REASONS[reason]}" for reason, count in search.dropped.items())
+    reasons = dict(REASONS)
+    if budget and budget.ended_search:
+        reasons["budget"] = "cut off by the budget"
+    why = ", ".join(f"{count} {reasons[reason]}" for reason, count in search.dropped.items())
     text = (
         f"Search: {search.configurations} configurations tried in {search.trials} trials"
         f"{f' ({why})' if why else ''}. On the dev tasks the winner passed {search.before} when it "

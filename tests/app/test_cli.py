@@ -174,6 +174,20 @@ def test_a_wrong_configuration(tmp_path: Path, document: object, words: str) -> 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("tokens", "KEY=VALUE"),
+        ("euros=3", "tokens, usd, seconds"),
+        ("tokens=many", "budget.tokens"),
+        ("tokens=20", "at least tokens="),
+    ],
+)
+def test_a_wrong_budget(tmp_path: Path, option: str, words: str) -> None:
+    refused(lift("optimize", "--budget", option, "--runs", str(tmp_path / "runs")), words)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_neither_artifact_nor_preset() -> None:
     refused(lift("eval"), "--preset")
 
@@ -266,5 +280,5 @@ def test_a_job_is_explained_and_not_run(tmp_path: Path) -> None:
 def test_a_search_that_cannot_pay_for_one_evaluation(tmp_path: Path) -> None:
     refused(
         lift("optimize", "--explain", "--search-tokens", "9", "--runs", str(tmp_path / "runs")),
-        "search_tokens is 9, and one evaluation takes about",
+        "search_tokens is 9, and one evaluation of all dev tasks takes about",
     )

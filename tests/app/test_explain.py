@@ -68,6 +68,13 @@ def test_a_stored_pool_is_what_counts(tmp_path: Path) -> None:
     assert "what it holds is not paid for again" in text
 
 
+def test_the_budget_is_named(tmp_path: Path) -> None:
+    job = RunConfig.model_validate({"budget": {"tokens": 90_000, "seconds": 600}})
+
+    assert "The budget of 90,000 tokens, 600.0 seconds ends the job." in said(job, tmp_path)
+    assert "The budget" not in said(RunConfig(), tmp_path)
+
+
 def test_teachers_and_proposers_are_named_before_they_are_asked(tmp_path: Path) -> None:
     job = RunConfig.model_validate(
         {
@@ -105,5 +112,5 @@ def test_a_model_that_was_never_measured_has_no_figures(tmp_path: Path) -> None:
 def test_what_a_job_would_refuse_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this program has"):
         said(RunConfig(space={"no": (1,)}), tmp_path)
-    with pytest.raises(ConfigError, match="one evaluation takes"):
+    with pytest.raises(ConfigError, match="one evaluation of all dev tasks takes"):
         said(RunConfig(search_tokens=5), tmp_path)

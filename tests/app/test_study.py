@@ -12,7 +12,7 @@ from dspy.lm15 import Request
 from dspy.teleprompt.teleprompt import Teleprompter
 
 import lift_sys
-from lift_sys.errors import ConfigError, DatasetError, ProviderError
+from lift_sys.errors import BudgetSpent, ConfigError, DatasetError, ProviderError
 from lift_sys.inference.chat import chat_body
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Task
@@ -178,6 +178,23 @@ def test_a_program_of_ours_is_named_and_searched_as_in_a_job(tmp_path: Path) -> 
 
     assert found.trials[0].point["code_sees"] == "ir"
     assert found.artifact is None
+
+
+def test_a_budget_ends_the_search_and_the_report_says_so(tmp_path: Path) -> None:
+    found = study(tmp_path, trials=6, budget={"tokens": 2_500})
+
+    assert found.report.budget is not None
+    assert sum(s.tokens for s in found.report.budget.phases.values()) <= 2_500
+    with pytest.raises(BudgetSpent):
+        study(tmp_path / "small", budget={"tokens": 60})
+
+
+def test_a_budget_that_nobody_can_keep_is_refused(tmp_path: Path) -> None:
+    served = dspy.LM("openai/served", api_base="http://127.0.0.1:9/v1", api_key="none")
+    with pytest.raises(ConfigError, match="openai/served costs is not known here"):
+        study(tmp_path, model=served, budget={"tokens": 9_999})
+    with pytest.raises(ConfigError, match="local/script costs is not known here"):
+        study(tmp_path, budget={"usd": 1.0})
 
 
 def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) -> None:

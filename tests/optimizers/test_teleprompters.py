@@ -23,8 +23,8 @@ from lift_sys.app.export import (
     load_artifact,
     save_artifact,
 )
-from lift_sys.errors import ProviderError, SandboxError
-from lift_sys.inference.failures import EngineError
+from lift_sys.errors import BudgetSpent, ProviderError, SandboxError
+from lift_sys.inference.failures import EngineError, RefusedError
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import current_stage
 from lift_sys.ir.schema import WIRE_VERSION
@@ -141,6 +141,10 @@ def test_the_same_seed_finds_the_same_and_spends_no_more_than_told(name: str, se
     ("which", "name"),
     [
         *(("model", name) for name in RECIPES if name != "labeled_few_shot"),
+        *(
+            ("budget", name)
+            for name in ("bootstrap_few_shot", "mipro_v2", "simba", "copro", "gepa")
+        ),
         *(("sandbox", name) for name in ("bootstrap_few_shot", "mipro_v2", "simba", "gepa")),
         *(("proposer", name) for name in sorted(INSTRUCTIONS | EITHER - {"better_together"})),
     ],
@@ -149,6 +153,8 @@ def test_a_failure_of_a_backend_ends_the_compile(name: str, which: str, setup: S
     def failing(request: Request) -> str:
         if len(engine.requests) > 6 and which == "model":
             raise EngineError("it is gone")
+        if len(engine.requests) > 6 and which == "budget":
+            raise RefusedError("it is gone")
         if not current_stage() and which == "proposer":
             raise EngineError("it is gone")
         return answer(request)
@@ -160,10 +166,11 @@ def test_a_failure_of_a_backend_ends_the_compile(name: str, which: str, setup: S
 
     engine = ScriptedEngine(failing)
     lm = dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
-    kind = SandboxError if which == "sandbox" else ProviderError
+    kinds = {"sandbox": SandboxError, "budget": BudgetSpent}
+    kind = kinds.get(which, ProviderError)
     with dspy.context(lm=lm), pytest.raises(kind, match="it is gone"):
         build(name, metric, SETTINGS).compile(setup.student(), trainset=EXAMPLES)
-    if which == "model":
+    if which in {"model", "budget"}:
         assert len(engine.requests) == 7
 
 

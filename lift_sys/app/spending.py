@@ -1,0 +1,241 @@
+"""What a job spends: its ledger file, what it leaves for its final table, what is told of it.
+
+Owns the rule by which the search leaves something for the final table. Every call of the search
+asks whether what is spent, and what the final table is expected to cost, reach the budget together.
+A task of the final table is expected to cost what a task has cost on average so far in this job,
+answers that were stored included. Programs that have been run on these tasks already are not
+counted. So a search may end early, and the table can still be more expensive than the tasks before
+it; then the job ends in the table, and goes on with a larger budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from lift_sys.app.store import KeyedLines, RunDirectory
+from lift_sys.config import Budget
+from lift_sys.errors import BudgetSpent, ConfigError
+from lift_sys.inference import catalogue
+from lift_sys.inference.budget import Account
+from lift_sys.inference.ledger import LedgerEntry, Spend, amount
+from lift_sys.record import Record
+from lift_sys.tasks import Task
+from optimizers.evaluate import Row
+
+
+class LedgerFile:
+    """The ledger in a run directory, one line a call.
+
+    Running time belongs to the phase of the call at whose end it is known.
+
+    Args:
+        run: The directory.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._lines: KeyedLines[LedgerEntry] = run.ledger()
+        self._running = 0.0
+        self._phases: dict[str, Spend] = {}
+        for entry in sorted(self._lines, key=lambda entry: entry.running):
+            self._count(entry)
+
+    def get(self, key: str) -> LedgerEntry | None:
+        """Return the last entry with this key, if there is one."""
+        return self._lines.get(key)
+
+    def put(self, entry: LedgerEntry) -> None:
+        """Append an entry; it is on disk when this returns.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        replaced = self._lines.get(entry.key)
+        self._lines.put(entry)
+        if replaced:
+            self._add(replaced.phase, Spend() - replaced.spend)
+        self._count(entry)
+
+    def by_phase(self) -> Mapping[str, Spend]:
+        """Return what each phase has spent, in the order in which they began."""
+        return self._phases
+
+    def _count(self, entry: LedgerEntry) -> None:
+        since = max(0.0, entry.running - self._running)
+        self._running += since
+        self._add(entry.phase, entry.spend + Spend(seconds=since))
+
+    def _add(self, phase: str, spend: Spend) -> None:
+        self._phases[phase] = self._phases.get(phase, Spend()) + spend
+
+
+class BudgetUse(Record):
+    """What a job has spent of its budget.
+
+    Attributes:
+        budget: The limits.
+        phases: What each phase has spent, in order.
+        ended_search: Whether the budget ended the search.
+    """
+
+    budget: Budget
+    phases: dict[str, Spend]
+    ended_search: bool = False
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        limits = [name for name, limit in self.budget.model_dump().items() if limit is not None]
+        ended = "; the search ended when no more than the final table was left of it"
+        return f"Budget: {', and '.join(map(self._limit, limits))}" + (
+            f"{ended if self.ended_search else ''}."
+        )
+
+    def _limit(self, name: str) -> str:
+        parts = [
+            f"{amount(getattr(spend, name), name)} by the {phase}"
+            for phase, spend in self.phases.items()
+        ]
+        total = sum(self.phases.values(), Spend())
+        return (
+            f"{amount(getattr(total, name), name)} of {amount(getattr(self.budget, name), name)} "
+            f"spent ({', '.join(parts)})"
+        )
+
+
+class Spending:
+    """What one job spends.
+
+    Args:
+        budget: Its limits.
+        run: Its directory.
+        rows: That were stored before the final table.
+        final_tasks: Tasks of the final table, once for each program that is new to them.
+
+    Attributes:
+        account: What models are paid from.
+
+    Raises:
+        StoreError: The ledger cannot be read.
+    """
+
+    def __init__(
+        self, budget: Budget, run: RunDirectory, rows: Iterable[Row], final_tasks: int
+    ) -> None:
+        self._budget = budget
+        self._ledger = LedgerFile(run)
+        self._final_tasks = final_tasks
+        self._seen = 0
+        self._tokens = 0
+        self._seconds = 0.0
+        self.account = Account(budget, self._ledger)
+        for row in rows:
+            self._count(row)
+
+    def watch(self, then: Callable[[Row, bool], None]) -> Callable[[Row, bool], None]:
+        """Return what takes note of each executed task's cost, and passes it on."""
+
+        def note(row: Row, reused: bool) -> None:
+            if not reused:
+                self._count(row)
+            then(row, reused)
+
+        return note
+
+    def _count(self, row: Row) -> None:
+        self._seen += 1
+        self._tokens += row.usage.total_tokens
+        self._seconds += row.seconds
+
+    @contextmanager
+    def search(self, phase: str, tasks: int) -> Iterator[None]:
+        """Run the search, which leaves something for the final table.
+
+        Args:
+            phase: Its name.
+            tasks: Of a trial.
+
+        Raises:
+            BudgetSpent: Before a trial was complete; it says about how much a first one needs.
+        """
+        self.account.enter(phase, lambda: self._expected(self._final_tasks))
+        try:
+            yield
+        except BudgetSpent as refused:
+            least = self._total + self._expected(self._final_tasks + tasks)
+            needed = ", ".join(amount(getattr(least, name), name) for name in self._limits)
+            msg = (
+                f"{refused}; no trial is complete yet, and a first one needs about {needed} in all"
+            )
+            raise BudgetSpent(msg) from refused
+
+    @contextmanager
+    def final(self, phase: str, save: Callable[[], object]) -> Iterator[None]:
+        """Run the final table.
+
+        Args:
+            phase: Its name.
+            save: Called where the budget ends it, so that the winner is not lost.
+
+        Raises:
+            BudgetSpent: In the table.
+        """
+        self.account.enter(phase)
+        try:
+            yield
+        except BudgetSpent:
+            save()
+            raise
+
+    def use(self, *, ended_search: bool) -> BudgetUse | None:
+        """Return what was spent of the budget; ``None`` where there is none."""
+        if not self._limits:
+            return None
+        phases = dict(self._ledger.by_phase())
+        return BudgetUse(budget=self._budget, phases=phases, ended_search=ended_search)
+
+    @property
+    def _limits(self) -> list[str]:
+        return [name for name, limit in self._budget.model_dump().items() if limit is not None]
+
+    @property
+    def _total(self) -> Spend:
+        return sum(self._ledger.by_phase().values(), Spend())
+
+    def _expected(self, tasks: int) -> Spend:
+        """Return what tasks are expected to cost; nothing while none has been run."""
+        if not self._seen:
+            return Spend()
+        total, share = self._total, tasks / self._seen
+        tokens = self._tokens * share
+        usd = tokens * total.usd / total.tokens if total.tokens else 0.0
+        return Spend(tokens=round(tokens), usd=usd, seconds=self._seconds * share)
+
+
+def check_budget(budget: Budget, models: Iterable[str], dev: Iterable[Task]) -> None:
+    """Refuse a budget that cannot be kept, or that is too small for a single trial.
+
+    Args:
+        budget: Of a job.
+        models: Ids of all models that it may ask.
+        dev: The tasks of a trial.
+
+    Raises:
+        ConfigError: A model has no price by the token, or the tokens do not even hold the specs.
+    """
+    if budget.usd is not None:
+        for model_id in models:
+            price = catalogue.get(model_id).price
+            if price is None or price.hour:
+                why = "has no known price" if price is None else "is paid by the hour"
+                msg = f"model {model_id} {why}, so no usd budget can be kept; cap tokens or seconds"
+                raise ConfigError(msg)
+    least = sum(len(task.spec.split()) + 1 for task in dev)
+    if budget.tokens is not None and budget.tokens < least:
+        msg = (
+            f"a budget of {budget.tokens:,} tokens is below one trial, whose specs alone "
+            f"have about {least:,}; give at least tokens={least}, and rather 100 times that"
+        )
+        raise ConfigError(msg)

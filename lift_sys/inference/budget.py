@@ -1,0 +1,295 @@
+"""What a job has spent on models, and whether it may ask them anything more.
+
+Owns the account of a job and the engine that every new answer is paid through. It lies between
+the stored answers and the real engine, so a stored answer costs nothing. A call goes three steps:
+
+1. The most that it can cost is reserved. If what is spent reaches the budget, the call is refused.
+   If only calls in flight may still reach it, the call waits until they have ended, so a budget is
+   passed by one call at most.
+2. The engine answers.
+3. What it cost is written to the ledger, before the answer is stored.
+
+A process that dies in between asks again. For an embedded model the two calls count once, since
+nobody charged for the first; so the ledger of an interrupted job says what that of any other says.
+For a model that is paid for, the reservation is in the ledger as well: a call whose end nobody saw
+counts in full, and the next one on top.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import dspy
+from dspy.lm15 import Request, Response
+
+from lift_sys.config import Budget
+from lift_sys.errors import ProviderError
+from lift_sys.inference.catalogue import Price
+from lift_sys.inference.chat import SUPPORTED_PARAMS, chat_body
+from lift_sys.inference.failures import RefusedError
+from lift_sys.inference.ledger import Ledger, LedgerEntry, Spend, amount
+from lift_sys.inference.replay import Engine, ReplayEngine, call_key
+from lift_sys.inference.usage import CallRecord, current_stage, recording
+
+BYTES_PER_TOKEN = 2
+"""Fewest bytes of UTF-8 that a token of a prompt is expected to have; code and English have 3."""
+
+TOKENS_PER_MESSAGE = 16
+"""Most tokens that a chat template puts around a message."""
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A call that is about to be made.
+
+    Attributes:
+        call: Its content address.
+        model: Id of its model.
+        price: What the model costs; ``None`` where that is not known.
+        prompt_tokens: Most that its prompt can have.
+        completion_tokens: Most that it can generate.
+    """
+
+    call: str
+    model: str
+    price: Price | None
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def charged(self) -> bool:
+        """Whether somebody charges for the call."""
+        return self.price is None or not self.price.free
+
+    def usd(self, prompt_tokens: int, completion_tokens: int, seconds: float = 0.0) -> float:
+        """Return what a call costs; nothing where the price is not known."""
+        return self.price.of(prompt_tokens, completion_tokens, seconds) if self.price else 0.0
+
+    @property
+    def most(self) -> Spend:
+        """The most that the call can cost."""
+        tokens = self.prompt_tokens + self.completion_tokens
+        return Spend(tokens=tokens, usd=self.usd(self.prompt_tokens, self.completion_tokens))
+
+
+def nothing() -> Spend:
+    """Set nothing aside."""
+    return Spend()
+
+
+class Account:
+    """What a job has spent and may still spend; threads may share it.
+
+    Args:
+        budget: The limits.
+        ledger: What was spent so far, and where what comes is noted.
+        clock: Tells seconds.
+    """
+
+    def __init__(
+        self, budget: Budget, ledger: Ledger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._budget = budget
+        self._ledger = ledger
+        self._clock = clock
+        self._started = clock() - sum(s.seconds for s in ledger.by_phase().values())
+        self._phase = ""
+        self._aside: Callable[[], Spend] = nothing
+        self._in_flight: dict[str, Charge] = {}
+        self._changed = threading.Condition()
+
+    def enter(self, phase: str, aside: Callable[[], Spend] = nothing) -> None:
+        """Begin a phase of the job.
+
+        Args:
+            phase: What its calls are noted under.
+            aside: Tells what a later phase is expected to cost, which this one must leave.
+        """
+        self._phase, self._aside = phase, aside
+
+    @property
+    def spent(self) -> Spend:
+        """What the job has spent without the calls in flight; running time is up to now."""
+        total = sum(self._ledger.by_phase().values(), Spend())
+        for charge in self._in_flight.values():
+            if charge.charged:
+                total = total - charge.most
+        return total.model_copy(update={"seconds": self._running})
+
+    @property
+    def _running(self) -> float:
+        return self._clock() - self._started
+
+    @contextmanager
+    def paying(self, charge: Charge) -> Iterator[Callable[[CallRecord], None]]:
+        """Reserve the cost of a call; what is yielded notes the real one.
+
+        Of a call that fails nothing is charged; one that is interrupted may have been.
+
+        Raises:
+            RefusedError: The budget is spent.
+            StoreError: The ledger could not be written.
+        """
+        key = self._reserve(charge)
+        try:
+            yield lambda record: self._settle(charge, key, record)
+        except ProviderError:
+            if charge.charged:
+                free = CallRecord(
+                    model=charge.model, prompt_tokens=0, completion_tokens=0, seconds=0.0
+                )
+                self._settle(charge, key, free)
+            raise
+        finally:
+            self._release(key)
+
+    def _reserve(self, charge: Charge) -> str:
+        """Wait until the call may be made, and return the key of its entry."""
+        with self._changed:
+            while True:
+                taken = self.spent + self._aside()
+                self._refuse_if_spent(taken)
+                if not self._reached(sum((c.most for c in self._in_flight.values()), taken)):
+                    break
+                self._changed.wait()
+            key = self._key(charge)
+            if charge.charged:
+                self._note(charge, key, None)
+            self._in_flight[key] = charge
+            return key
+
+    def _settle(self, charge: Charge, key: str, record: CallRecord) -> None:
+        with self._changed:
+            self._note(charge, key, record)
+            self._release(key)
+
+    def _release(self, key: str) -> None:
+        with self._changed:
+            self._in_flight.pop(key, None)
+            self._changed.notify_all()
+
+    def _reached(self, taken: Spend) -> str | None:
+        """Return the name of a limit that is reached."""
+        for name, limit in self._budget.model_dump().items():
+            if limit is not None and getattr(taken, name) >= limit:
+                return str(name)
+        return None
+
+    def _refuse_if_spent(self, taken: Spend) -> None:
+        name = self._reached(taken)
+        if name is None:
+            return
+        spent, limit = getattr(self.spent, name), getattr(self._budget, name)
+        kept = getattr(self._aside(), name)
+        msg = (
+            f"the budget of {amount(limit, name)} is spent in the {self._phase} phase: "
+            f"{amount(spent, name)} so far"
+            + (f", and about {amount(kept, name)} are kept for what follows" if kept else "")
+            + "; what was done is kept, and the same job with a larger budget goes on from here"
+        )
+        raise RefusedError(msg)
+
+    def _key(self, charge: Charge) -> str:
+        """Return the key of a call's entry: a new one for every time that it is charged."""
+        key, number = charge.call, 1
+        while charge.charged and self._ledger.get(key):
+            number += 1
+            key = f"{charge.call}/{number}"
+        return key
+
+    def _note(self, charge: Charge, key: str, record: CallRecord | None) -> None:
+        """Write an entry: what was spent, or, where there is no record, the reservation."""
+        known, seconds = record or charge, record.seconds if record else 0.0
+        entry = LedgerEntry(
+            key=key,
+            state="spent" if record else "reserved",
+            phase=self._phase,
+            model=charge.model,
+            stage=current_stage(),
+            prompt_tokens=known.prompt_tokens,
+            cached_tokens=record.cached_tokens if record else 0,
+            completion_tokens=known.completion_tokens,
+            usd=charge.usd(known.prompt_tokens, known.completion_tokens, seconds),
+            seconds=seconds,
+            running=self._running,
+        )
+        self._ledger.put(entry)
+
+
+class PaidEngine:
+    """A DSPy engine whose every answer is paid from an account.
+
+    Args:
+        engine: Answers.
+        weights: What identifies its model, as ``ReplayEngine`` is told.
+        account: Pays.
+        model: Id of the model.
+        price: What it costs; ``None`` where that is not known.
+    """
+
+    supports_response_schema = True
+    supports_function_calling = False
+    supports_reasoning = False
+    supported_params = SUPPORTED_PARAMS
+
+    def __init__(
+        self, engine: Engine, weights: str, account: Account, model: str, price: Price | None
+    ) -> None:
+        self._engine = engine
+        self._weights = weights
+        self._account = account
+        self._model = model
+        self._price = price
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests are answered at the same time: as many as the engine behind it."""
+        return self._engine.concurrency
+
+    def complete(self, request: Request) -> Response:
+        """Answer one request.
+
+        Raises:
+            RefusedError: The budget is spent.
+            EngineError: The engine could not answer.
+            StoreError: The ledger could not be written.
+        """
+        body = chat_body(request)
+        charge = Charge(
+            call=call_key(request, self._weights),
+            model=self._model,
+            price=self._price,
+            prompt_tokens=most_tokens(body),
+            completion_tokens=body["max_tokens"],
+        )
+        with self._account.paying(charge) as note, recording() as made:
+            response = self._engine.complete(request)
+            note(made[-1])
+        return response
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def pay_from(account: Account, lm: dspy.LM, model: str, price: Price | None) -> None:
+    """Let the new answers of a model be paid from an account.
+
+    Args:
+        account: Pays.
+        lm: With stored answers; any other is left as it is.
+        model: Id of the model.
+        price: What it costs; ``None`` where that is not known.
+    """
+    if isinstance(lm.engine, ReplayEngine):
+        lm.engine.put_before(lambda e, weights: PaidEngine(e, weights, account, model, price))
+
+
+def most_tokens(body: Mapping[str, Any]) -> int:
+    """Return about the most tokens that the prompt of a chat body can have."""
+    size = sum(len(m["content"].encode()) // BYTES_PER_TOKEN for m in body["messages"])
+    return size + TOKENS_PER_MESSAGE * len(body["messages"])

@@ -1,0 +1,211 @@
+"""The ledger in the run directory, and what is told of a budget."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lift_sys.app.spending import BudgetUse, LedgerFile, check_budget
+from lift_sys.app.store import RunDirectory
+from lift_sys.config import Budget
+from lift_sys.errors import ConfigError
+from lift_sys.inference.ledger import LedgerEntry, Spend
+from lift_sys.tasks import Case, Task
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = "qwen2.5-coder-0.5b"
+
+
+def entry(key: str, tokens: int, running: float, phase: str = "search") -> LedgerEntry:
+    return LedgerEntry(
+        key=key,
+        state="spent",
+        phase=phase,
+        model="m",
+        stage="code",
+        prompt_tokens=tokens,
+        completion_tokens=1,
+        usd=0.25,
+        running=running,
+    )
+
+
+CALLS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.sampled_from(["pool", "search"])),
+    max_size=8,
+)
+
+
+@given(CALLS)
+def test_each_key_counts_once_and_running_time_belongs_to_phases(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[str, int, str]]
+) -> None:
+    run = RunDirectory(tmp_path_factory.mktemp("run"))
+    ledger = LedgerFile(run)
+    for number, (key, tokens, phase) in enumerate(calls):
+        ledger.put(entry(key, tokens, number + 1.0, phase))
+    last = {key: (tokens, phase) for key, tokens, phase in calls}
+    again = LedgerFile(run).by_phase()
+    for phase in ("pool", "search"):
+        spend = ledger.by_phase().get(phase, Spend())
+        paid = [tokens + 1 for tokens, where in last.values() if where == phase]
+        assert (spend.tokens, spend.usd) == (sum(paid), 0.25 * len(paid))
+        assert (again.get(phase, Spend()).tokens) == spend.tokens
+    assert sum(s.seconds for s in ledger.by_phase().values()) == float(len(calls))
+    assert sum(s.seconds for s in again.values()) == float(len(calls))
+
+
+def test_what_was_spent_is_said_by_phase() -> None:
+    phases = {
+        "demo pool": Spend(tokens=1_000, seconds=5),
+        "search": Spend(tokens=2_500, usd=0.5, seconds=10),
+    }
+    use = BudgetUse(budget=Budget(tokens=5_000, usd=2), phases=phases)
+
+    assert str(use) == (
+        "Budget: 3,500 tokens of 5,000 tokens spent (1,000 tokens by the demo pool, 2,500 tokens "
+        "by the search), and 0.50 USD of 2.00 USD spent (0.00 USD by the demo pool, 0.50 USD by "
+        "the search)."
+    )
+    ended = use.model_copy(update={"ended_search": True})
+    assert "the search ended when no more than the final table was left of it." in str(ended)
+
+
+TASKS = [
+    Task(
+        id="t", spec="Add one to a number.", entry_point="f", category="c", split="dev", source="",
+        hidden=(Case(args="()", expected="1"),),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("budget", "model", "words"),
+    [
+        (Budget(usd=1), "qwen2.5-coder-7b", "paid by the hour"),
+        (Budget(tokens=5), SMALL, "at least tokens=6"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept_is_refused(budget: Budget, model: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_budget(budget, (SMALL, model), TASKS)
+
+
+def test_a_model_without_a_price_has_no_dollar_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lift_sys.inference import catalogue
+
+    unpriced = catalogue.get(SMALL).model_copy(update={"price": None})
+    monkeypatch.setattr(catalogue, "get", lambda _: unpriced)
+    with pytest.raises(ConfigError, match="has no known price"):
+        check_budget(Budget(usd=1), (SMALL,), TASKS)
+    check_budget(Budget(tokens=6, seconds=1), (SMALL,), TASKS)
+
+
+@pytest.mark.parametrize("budget", [Budget(), Budget(usd=1, tokens=6), Budget(seconds=1)], ids=str)
+def test_any_other_budget_is_taken(budget: Budget) -> None:
+    check_budget(budget, (SMALL, "claude"), TASKS)
+
+
+KILLED = """
+import os, signal, sys
+import dspy
+from pathlib import Path
+from lift_sys.app.spending import LedgerFile
+from lift_sys.app.store import RunDirectory
+from lift_sys.config import Budget
+from lift_sys.inference.budget import Account, pay_from
+from lift_sys.inference.catalogue import FREE, Price
+from lift_sys.inference.replay import ReplayEngine
+from lift_sys.inference.scripted import ScriptedEngine
+
+folder, dear, at = Path(sys.argv[1]), sys.argv[2] == "dear", sys.argv[3]
+run = RunDirectory(folder)
+calls, ledger = run.calls(), LedgerFile(run)
+
+def die(point):
+    if point == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def answer(request):
+    die("reserved" if "b" in str(request.messages) else "")
+    return "one two three"
+
+class Ledger:
+    get, by_phase = ledger.get, ledger.by_phase
+    def put(self, entry):
+        ledger.put(entry)
+        die("spent" if len(calls) == 1 and entry.state == "spent" else "")
+
+class Calls:
+    get = calls.get
+    def put(self, entry):
+        calls.put(entry)
+        die("stored" if len(calls) == 2 else "")
+
+account = Account(Budget(), Ledger())
+lm = dspy.LM("local/x", engine=ReplayEngine(ScriptedEngine(answer), "w", Calls()), cache=False)
+pay_from(account, lm, "x", Price(million_output=1e6) if dear else FREE)
+for text in "abc":
+    lm(text, max_tokens=7)
+"""
+
+
+def killed(folder: Path, kind: str, at: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), kind, at],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+    return done.returncode
+
+
+def paid(folder: Path) -> dict[str, tuple[str, int, float]]:
+    lines = (folder / "ledger.jsonl").read_text().splitlines()
+    entries = [LedgerEntry.model_validate_json(line) for line in lines]
+    return {e.key: (e.state, e.completion_tokens, e.usd) for e in entries}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    assert killed(folder, "free", "never") == 0
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["reserved", "spent", "stored"])
+def test_a_ledger_killed_anywhere_ends_as_any_other(tmp_path: Path, whole: Path, at: str) -> None:
+    assert killed(tmp_path, "free", at) == -signal.SIGKILL
+    assert killed(tmp_path, "free", "never") == 0
+
+    assert paid(tmp_path) == paid(whole)
+    assert answers(tmp_path) == answers(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("at", "lost"), [("reserved", 7.0), ("spent", 3.0), ("stored", 0.0)])
+def test_what_a_provider_may_charge_for_is_never_forgotten(
+    tmp_path: Path, at: str, lost: float
+) -> None:
+    assert killed(tmp_path, "dear", at) == -signal.SIGKILL
+    assert killed(tmp_path, "dear", "never") == 0
+
+    total = sum(LedgerFile(RunDirectory(tmp_path)).by_phase().values(), Spend())
+    assert total.usd == pytest.approx(9.0 + lost)
+
+
+def answers(folder: Path) -> list[tuple[str, str]]:
+    lines = (folder / "calls.jsonl").read_text().splitlines()
+    return [(json.loads(line)["key"], json.loads(line)["text"]) for line in lines]
