@@ -66,6 +66,23 @@ def parse_literal(text: str) -> Any:
         raise ValueError(msg) from error
 
 
+def literal_key(text: str) -> str:
+    """Return a literal's value as Python writes it: the same for texts that differ in form alone.
+
+    Raises:
+        ValueError: As ``parse_literal`` raises it.
+    """
+    # One answer compares the arguments of the same few cases at every step.
+    return _known_key(text) if len(text) <= _LONGEST_SHAPE else _parsed_key(text)
+
+
+def _parsed_key(text: str) -> str:
+    return repr(parse_literal(text))
+
+
+_known_key = functools.lru_cache(maxsize=1024)(_parsed_key)
+
+
 def is_literal(text: str) -> bool:
     """Tell whether ``parse_literal`` would accept the text."""
     return literal_type(text) is not None

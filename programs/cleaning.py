@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 
@@ -35,6 +36,8 @@ def _hint(annotation: ast.expr | None) -> str:
     return python_type(ast.unparse(annotation)) if annotation else "Any"
 
 
+# Reading an answer asks several times about the same code, and so do the rules that choose.
+@functools.lru_cache(maxsize=64)
 def _parsed(code: str) -> ast.Module | None:
     try:
         return ast.parse(code)

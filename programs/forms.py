@@ -8,7 +8,7 @@ instructions and demos for all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -31,7 +31,7 @@ from lift_sys.ir.schema import (
     WireIR,
     with_most,
 )
-from lift_sys.knowledge.quirks import QUIRKS, listed, triggered
+from lift_sys.knowledge.quirks import QUIRKS, Quirk, listed, triggered
 from programs.adapters import CompactAdapter, StructuredAdapter
 from programs.signatures import (
     COMPACT_EFFECTS,
@@ -190,6 +190,11 @@ class Reminder:
 
 
 NO_REMINDER = Reminder()
+_CHOSEN: dict[str, Callable[[str], Sequence[Quirk]]] = {
+    "off": lambda _: (),
+    "all": lambda _: QUIRKS,
+    "triggered": triggered,
+}
 
 
 def remind(which: str, spec: str) -> Reminder:
@@ -199,7 +204,7 @@ def remind(which: str, spec: str) -> Reminder:
         which: A value of the hyper ``quirks``: ``off``, ``all`` or ``triggered``.
         spec: The request in plain language.
     """
-    chosen = {"off": (), "all": QUIRKS, "triggered": triggered(spec)}[which]
+    chosen = _CHOSEN[which](spec)
     if not chosen:
         return NO_REMINDER
     text = f"{QUIRKS_HEADING}\n{listed(chosen)}"

@@ -22,7 +22,7 @@ from lift_sys.ir.models import FunctionSignature, SpecIR, TypedHole
 from lift_sys.ir.types import python_type
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.knowledge.silence import silences, untyped
-from lift_sys.literals import is_literal, parse_literal
+from lift_sys.literals import is_literal, literal_key, parse_literal
 from lift_sys.sandbox.base import CallOutcome
 from lift_sys.sandbox.codec import shorten
 from lift_sys.tasks import Case
@@ -58,13 +58,13 @@ def open_questions(
     extraction = extract(view.spec, name, signature)
     asked: dict[str, TypedHole] = {}
     for hole in _contradictions(name, signature, draw, extraction):
-        asked.setdefault(_same(hole.args or "()"), hole)
+        asked.setdefault(literal_key(hole.args or "()"), hole)
     stated = stated_cases(view.visible, extraction)
-    answered = {_same(c.args) for c in stated}
-    splits = {_same(s.args): s for s in _splits(attempts, draw, answered | asked.keys())}
+    answered = {literal_key(c.args) for c in stated}
+    splits = {literal_key(s.args): s for s in _splits(attempts, draw, answered | asked.keys())}
     if signature is not None:
         for hole in _silences(signature, draw, chosen.ir, stated):
-            key = _same(hole.args or "()")
+            key = literal_key(hole.args or "()")
             asked.setdefault(key, _with_said(hole, splits.get(key)))
     for key, split in splits.items():
         asked.setdefault(key, _with_said(_behaviour(name, signature, split.args), split))
@@ -139,7 +139,7 @@ def _splits(attempts: Sequence[Attempt], draw: Draw, known: Iterable[str]) -> li
     for i, args in enumerate(probes):
         texts = [outcome_text(outcomes[i], observe=False) for outcomes in standing]
         groups = list(dict.fromkeys(texts))
-        if len(groups) < 2 or _same(args) in settled:
+        if len(groups) < 2 or literal_key(args) in settled:
             continue
         groups.sort(key=lambda g: -texts.count(g))
         said = tuple(shown(standing[texts.index(g)][i]) for g in groups)
@@ -243,10 +243,6 @@ def _returns(signature: FunctionSignature | None) -> str:
     return (signature.returns if signature else None) or "Any"
 
 
-def _same(args: str) -> str:
-    return repr(parse_literal(args))
-
-
 def _call(name: str, args: str) -> str:
     return Case(args=args, expected="None").render(name).removesuffix(" == None")
 
@@ -264,5 +260,5 @@ def _slug(args: str) -> str:
     if plain and len(slug) <= _MAX_SLUG_CHARS:
         return slug or "nothing"
     short = slug[:_MAX_SLUG_CHARS].strip("_")
-    digest = hashlib.sha256(_same(args).encode("utf-8", "replace")).hexdigest()[:4]
+    digest = hashlib.sha256(literal_key(args).encode("utf-8", "replace")).hexdigest()[:4]
     return f"{short}_{digest}" if short else digest

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lift_sys.ir.lint import Kind, lint
 from lift_sys.ir.models import Assertion, SpecIR
 from lift_sys.knowledge.constraints import Contradiction, Extraction
-from lift_sys.literals import parse_literal
+from lift_sys.literals import literal_key, parse_literal
 from lift_sys.tasks import Case
 
 MAX_HINTS = 8
@@ -39,11 +39,11 @@ def with_stated(ir: SpecIR, visible: Sequence[Case], extraction: Extraction) -> 
     """
     name = ir.signature.name
     cases = [case.render(name) for case in visible if case.raises is None]
-    taken = {_args(case.args) for case in visible}
+    taken = {literal_key(case.args) for case in visible}
     found = {
         _meaning(c.predicate, ir): c.predicate
         for c in extraction.constraints
-        if c.predicate is not None and not (c.case and _args(c.case.args) in taken)
+        if c.predicate is not None and not (c.case and literal_key(c.case.args) in taken)
     }
     derived = [
         a
@@ -61,11 +61,11 @@ def contradictions(
 
     A contradiction within the text is settled by a visible case of the same arguments.
     """
-    by_args = {_args(case.args): case for case in visible}
-    found = [c for c in extraction.contradictions if _args(c.args) not in by_args]
+    by_args = {literal_key(case.args): case for case in visible}
+    found = [c for c in extraction.contradictions if literal_key(c.args) not in by_args]
     for constraint in extraction.constraints:
         said = constraint.case
-        case = by_args.get(_args(said.args)) if said else None
+        case = by_args.get(literal_key(said.args)) if said else None
         if said and case and not _agree(case, said):
             against = case.render(name)
             found.append(Contradiction(args=case.args, first=constraint.text, second=against))
@@ -78,12 +78,8 @@ def stated_cases(visible: Sequence[Case], extraction: Extraction) -> tuple[Case,
     A visible case is exact and comes with the task: where the text says something else of the same
     arguments, the case stands.
     """
-    taken = {_args(case.args) for case in visible}
-    return (*visible, *(c for c in extraction.examples if _args(c.args) not in taken))
-
-
-def _args(text: str) -> str:
-    return repr(parse_literal(text))
+    taken = {literal_key(case.args) for case in visible}
+    return (*visible, *(c for c in extraction.examples if literal_key(c.args) not in taken))
 
 
 def _agree(first: Case, second: Case) -> bool:
@@ -98,4 +94,4 @@ def _meaning(predicate: str, ir: SpecIR) -> str:
     finding = lint(predicate, ir.signature)
     if finding.kind is not Kind.EXAMPLE:
         return finding.predicate
-    return f"{parse_literal(finding.args or '()')!r} {parse_literal(finding.expected or 'None')!r}"
+    return f"{literal_key(finding.args or '()')} {literal_key(finding.expected or 'None')}"

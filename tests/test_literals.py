@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lift_sys.literals import (
     MAX_LITERAL_CHARS,
     is_literal,
+    literal_key,
     literal_type,
     parse_literal,
     write_literal,
@@ -251,3 +252,18 @@ def test_what_was_written_is_read_back(value: Any) -> None:
 def test_what_has_no_literal_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="has no literal"):
         write_literal(value)
+
+
+@given(values)
+def test_a_key_is_the_same_however_a_value_is_written(value: Any) -> None:
+    text = write_literal(value)
+    assert literal_key(text) == literal_key(f" ( {text} ) ") == repr(parse_literal(text))
+
+
+def test_a_key_tells_types_apart_and_refuses_what_is_no_literal() -> None:
+    assert len({literal_key(text) for text in ("1", "1.0", "True", "'1'")}) == 4
+    long = f"({'1, ' * 400})"
+    assert literal_key(long) == literal_key(long.replace(" ", ""))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not a Python literal"):
+            literal_key("[x]")

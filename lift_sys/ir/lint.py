@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 from enum import StrEnum
 from typing import ClassVar
 
@@ -65,6 +66,12 @@ def lint(predicate: str, signature: FunctionSignature) -> Finding:
     if len(predicate) > MAX_PREDICATE_CHARS:
         text = predicate[:MAX_PREDICATE_CHARS]
         return Finding(kind=Kind.INFORMAL, predicate=text, reason="too long")
+    return _linted(predicate, signature)
+
+
+# The assertions of one IR are asked for again at every step and with every candidate.
+@functools.lru_cache(maxsize=1024)
+def _linted(predicate: str, signature: FunctionSignature) -> Finding:
     text = predicate
     try:
         text = normalise(predicate)

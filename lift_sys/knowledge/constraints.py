@@ -1,24 +1,24 @@
 """What a spec's own text states, as constraints with spans.
 
-Owns the reading of a whole spec: rules are tried at every token, what they find is checked and
-becomes an example, a property, a literal set, or a hint. Nothing is guessed: what is ambiguous, or
-could be limited by its context, is a hint. Examples that contradict each other are reported and
-become hints. Nothing is executed here; all time is linear in the text's length.
+Owns what becomes of the drafts that ``lift_sys.knowledge.reading`` finds: each is checked against
+the function's signature and becomes an example, a property, a literal set, or a hint. Nothing is
+guessed: what is ambiguous, or could be limited by its context, is a hint. Examples that contradict
+each other are reported and become hints. Nothing is executed here; all time is linear in the text's
+length.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 from lift_sys.ir.lint import Kind as AssertionKind
 from lift_sys.ir.lint import lint
 from lift_sys.ir.models import FunctionSignature
-from lift_sys.knowledge import clauses, examples, layouts, results
 from lift_sys.knowledge.examples import Draft
 from lift_sys.knowledge.phrases import Text
-from lift_sys.knowledge.tokens import Kind, tokenize
+from lift_sys.knowledge.reading import read
 from lift_sys.literals import parse_literal
 from lift_sys.record import Record
 from lift_sys.tasks import Case
@@ -100,24 +100,6 @@ class Extraction(Record):
         return tuple(c for c in self.constraints if c.form is Form.HINT)
 
 
-_IN_CODE = (layouts.doctest, examples.call)
-_IN_PROSE = (
-    layouts.input_and_output,
-    examples.reversed_example,
-    clauses.conditional,
-    clauses.result_bound,
-    results.one_of,
-    clauses.ranged,
-    examples.implied,
-)
-_STARTS = examples.STARTS | clauses.STARTS | results.STARTS
-_WARY = frozenset(
-    "currently wrongly incorrectly wrong bug mistake mistakenly approximately about roughly "
-    "unlike sometimes".split()
-)
-"""Words of a sentence whose examples may be what must not happen, or not exact."""
-
-
 # One answer asks several times: for the prompt, for every candidate's IR, for open questions.
 @functools.lru_cache(maxsize=64)
 def extract(spec: str, name: str, signature: FunctionSignature | None = None) -> Extraction:
@@ -130,70 +112,21 @@ def extract(spec: str, name: str, signature: FunctionSignature | None = None) ->
             bare literal stands for is not known.
     """
     parameters = tuple(p.name for p in signature.parameters) if signature else None
-    text = Text(spec, tokenize(spec, name), name, parameters)
-    drafts = _read(text)
+    reading = read(spec, name, parameters)
+    text, drafts = reading.text, reading.drafts
     known = signature or FunctionSignature(name=name)
     made = [_constraint(text, draft, known) for draft in drafts]
     made, contradictions = _contradicting(made)
-    closed = results.closed_set(text)
+    closed = reading.closed
     if closed and all(_is_within(c, closed.values or ()) for c in made):
         made.append(_constraint(text, closed, known))
-    made += [
-        _constraint(text, hint, known)
-        for hint in results.hints(text, [(d.first, d.last) for d in drafts])
-    ]
+    made += [_constraint(text, hint, known) for hint in reading.hints]
     made.sort(key=lambda c: (c.start, c.end))
     unique: dict[object, Constraint] = {}
     for constraint in made:
         key = (constraint.form, constraint.predicate, constraint.case or constraint.text)
         unique.setdefault(key, constraint)
     return Extraction(constraints=tuple(unique.values()), contradictions=contradictions)
-
-
-def _read(text: Text) -> list[Draft]:
-    """Try the rules at every token, each after the end of the last find."""
-    drafts: list[Draft] = []
-    wary = _wary_tokens(text)
-    i = 0
-    while i < len(text.tokens):
-        found = next((f for rule in _rules(text, i) if (f := rule(text, i))), None)
-        if found is None:
-            i += 1
-            continue
-        if wary[i]:
-            found = [Draft(d.first, d.last, reason="may not be meant exactly") for d in found[:1]]
-        drafts += found
-        i = max(i + 1, *(d.last for d in found))
-    return drafts
-
-
-def _rules(text: Text, i: int) -> Sequence[Callable[[Text, int], list[Draft] | None]]:
-    """Return the rules that what stands there could begin; for most words there are none."""
-    token = text.tokens[i]
-    if token.kind in {Kind.BREAK, Kind.STOP}:
-        return ()
-    if token.code or token.kind in {Kind.PROMPT, Kind.CALL}:
-        return _IN_CODE
-    if i == 0 or text.is_kind(i - 1, Kind.BREAK):
-        return (layouts.table, *_IN_CODE, *_IN_PROSE)
-    if token.kind is Kind.LITERAL:
-        return (*_IN_CODE, *_IN_PROSE)
-    return _IN_PROSE if token.text in _STARTS or token.text in text.lowered else ()
-
-
-def _wary_tokens(text: Text) -> bytearray:
-    """Mark the tokens of the sentences in which an example may not be meant."""
-    marks = bytearray(len(text.tokens))
-    first = 0
-    wary = False
-    for i, token in enumerate(text.tokens):
-        wary |= token.kind is Kind.WORD and token.text in _WARY
-        paragraph = token.kind is Kind.BREAK and text.is_kind(i + 1, Kind.BREAK)
-        if token.kind is Kind.STOP or paragraph or i == len(text.tokens) - 1:
-            if wary:
-                marks[first : i + 1] = b"\1" * (i + 1 - first)
-            first, wary = i + 1, False
-    return marks
 
 
 def _constraint(text: Text, draft: Draft, signature: FunctionSignature) -> Constraint:

@@ -104,7 +104,9 @@ class Phrases:
     def match(self, text: Text, i: int) -> int | None:
         """Return the position after the phrase; line breaks may stand between its words."""
         tokens, node, found = text.tokens, self._tree, None
-        while 0 <= i < len(tokens):
+        if not 0 <= i < len(tokens) or tokens[i].text not in node:
+            return None  # as at most positions
+        while i < len(tokens):
             token = tokens[i]
             if token.kind is Kind.BREAK and node is not self._tree:
                 if tokens[i - 1].kind is Kind.BREAK:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lift_sys.errors import DatasetError
-from lift_sys.literals import parse_literal
+from lift_sys.literals import literal_key
 from lift_sys.record import Record
 from lift_sys.tasks.asserts import ConvertedTest, strong_share
 from lift_sys.tasks.formats import MARKS, RAW, Format, Parts, Run
@@ -192,8 +192,8 @@ def _is_text(record: Any) -> bool:
 
 def _divided(parts: Parts) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Return visible and hidden cases; nothing is shown where nothing would be left to hide."""
-    shown = {repr(parse_literal(case.args)) for case in parts.examples}
-    hidden = [c for c in parts.test.cases if repr(parse_literal(c.args)) not in shown]
+    shown = {literal_key(case.args) for case in parts.examples}
+    hidden = [c for c in parts.test.cases if literal_key(c.args) not in shown]
     if not hidden and not parts.test.weak_code:
         return (), parts.test.cases
     return parts.examples, tuple(hidden)

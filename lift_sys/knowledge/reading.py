@@ -1,0 +1,114 @@
+"""Reading a whole spec: which rule is tried where, and what all of them find.
+
+Owns the order of the rules and the sentences in which an example may not be meant. What was found
+is not checked here, so a reading depends on the function's parameters but not on their types.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from lift_sys.knowledge import clauses, examples, layouts, results
+from lift_sys.knowledge.examples import Draft
+from lift_sys.knowledge.phrases import Text
+from lift_sys.knowledge.tokens import Kind, tokenize
+
+_IN_CODE = (layouts.doctest, examples.call)
+_IN_PROSE = (
+    layouts.input_and_output,
+    examples.reversed_example,
+    clauses.conditional,
+    clauses.result_bound,
+    results.one_of,
+    clauses.ranged,
+    examples.implied,
+)
+_STARTS = examples.STARTS | clauses.STARTS | results.STARTS
+_WARY = frozenset(
+    "currently wrongly incorrectly wrong bug mistake mistakenly approximately about roughly "
+    "unlike sometimes".split()
+)
+"""Words of a sentence whose examples may be what must not happen, or not exact."""
+
+
+class Reading(NamedTuple):
+    """What the rules find in a text, before it is checked against a signature.
+
+    Attributes:
+        text: The text.
+        drafts: In its order.
+        closed: The only results that it allows, if it names them.
+        hints: What cannot be executed.
+    """
+
+    text: Text
+    drafts: tuple[Draft, ...]
+    closed: Draft | None
+    hints: tuple[Draft, ...]
+
+
+# An IR and code may give a function the same parameters and other types.
+@functools.lru_cache(maxsize=64)
+def read(spec: str, name: str, parameters: tuple[str, ...] | None) -> Reading:
+    """Return what the rules find in a spec.
+
+    Args:
+        spec: Any text.
+        name: The function that the spec is about.
+        parameters: Its parameters in order, or None where they are not known.
+    """
+    text = Text(spec, _tokens(spec, name), name, parameters)
+    drafts = tuple(_drafts(text))
+    hints = results.hints(text, [(d.first, d.last) for d in drafts])
+    return Reading(text, drafts, results.closed_set(text), tuple(hints))
+
+
+_tokens = functools.lru_cache(maxsize=64)(tokenize)
+
+
+def _drafts(text: Text) -> list[Draft]:
+    """Try the rules at every token, each after the end of the last find."""
+    drafts: list[Draft] = []
+    wary = _wary_tokens(text)
+    i = 0
+    while i < len(text.tokens):
+        found = next((f for rule in _rules(text, i) if (f := rule(text, i))), None)
+        if found is None:
+            i += 1
+            continue
+        if wary[i]:
+            found = [Draft(d.first, d.last, reason="may not be meant exactly") for d in found[:1]]
+        drafts += found
+        i = max(i + 1, *(d.last for d in found))
+    return drafts
+
+
+def _rules(text: Text, i: int) -> Sequence[Callable[[Text, int], list[Draft] | None]]:
+    """Return the rules that what stands there could begin; for most words there are none."""
+    token = text.tokens[i]
+    if token.kind in {Kind.BREAK, Kind.STOP}:
+        return ()
+    if token.code or token.kind in {Kind.PROMPT, Kind.CALL}:
+        return _IN_CODE
+    if i == 0 or text.is_kind(i - 1, Kind.BREAK):
+        return (layouts.table, *_IN_CODE, *_IN_PROSE)
+    if token.kind is Kind.LITERAL:
+        return (*_IN_CODE, *_IN_PROSE)
+    return _IN_PROSE if token.text in _STARTS or token.text in text.lowered else ()
+
+
+def _wary_tokens(text: Text) -> bytearray:
+    """Mark the tokens of the sentences in which an example may not be meant."""
+    marks = bytearray(len(text.tokens))
+    first = 0
+    wary = False
+    for i, token in enumerate(text.tokens):
+        wary |= token.kind is Kind.WORD and token.text in _WARY
+        paragraph = token.kind is Kind.BREAK and text.is_kind(i + 1, Kind.BREAK)
+        if token.kind is Kind.STOP or paragraph or i == len(text.tokens) - 1:
+            if wary:
+                marks[first : i + 1] = b"\1" * (i + 1 - first)
+            first, wary = i + 1, False
+    return marks
