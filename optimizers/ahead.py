@@ -82,7 +82,7 @@ class Threads(Generic[Result]):
             key: Equal work has equal keys.
             stored: Returns the result, if the work was done before.
             work: Does it, and stores the result.
-            slots: How many threads there are; asked only when there is something to do.
+            slots: What the threads keep busy; asked only when there is something to do.
         """
         with self._lock:
             running = self._running.get(key)
@@ -95,7 +95,8 @@ class Threads(Generic[Result]):
             count = slots()
             if count == 1:
                 return Begun(work, reused=False)
-            self._pool = self._pool or ThreadPoolExecutor(count)
+            # More threads than slots: one that stores its result must not leave its slot idle.
+            self._pool = self._pool or ThreadPoolExecutor(Ahead(count).of_all)
             # A thread begins with an empty context: DSPy's settings and the ledger are in it.
             future = self._pool.submit(copy_context().run, work)
             self._running[key] = future

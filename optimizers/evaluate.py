@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from lift_sys.errors import ConfigError, LiftError
 from lift_sys.inference.catalogue import usd
+from lift_sys.inference.leases import Alone, Leases, once
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.usage import CallRecord, Usage, recording
 from lift_sys.ir.models import SpecIR
@@ -27,6 +28,7 @@ from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.ahead import Ahead, Begun, Threads
+from optimizers.sharing import Sharing
 from optimizers.trials import Tried
 
 
@@ -97,17 +99,6 @@ class Rows(Protocol):
 Scorer = Callable[[Task, dspy.Prediction], Score]
 """Scores an answer to a task."""
 
-Ask = Callable[[dspy.Module, Task, int], dspy.Prediction]
-"""Runs a program on what it may see of a task, for a rollout."""
-
-
-def ask_program(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
-    """Run a program that takes everything that may be seen of a task."""
-    view = task.view
-    return program(
-        spec=view.spec, entry_point=view.entry_point, visible=view.visible, rollout=rollout
-    )
-
 
 class Evaluator:
     """Runs programs over tasks with one model and one metric.
@@ -119,7 +110,7 @@ class Evaluator:
         score: The metric; called from several threads where the model has several slots.
         rows: Where rows are kept; likewise.
         on_row: Called with each row and whether it was reused, in the order of the rows.
-        ask: Runs a program on a task.
+        sharing: With other processes; by default there are none.
 
     Attributes:
         identity: As given.
@@ -132,20 +123,21 @@ class Evaluator:
         score: Scorer,
         rows: Rows,
         on_row: Callable[[Row, bool], None] | None = None,
-        ask: Ask = ask_program,
+        sharing: Sharing | None = None,
     ) -> None:
         self._lm = lm
+        self._sharing = sharing
+        self._leases: Leases = sharing.leases if sharing else Alone()
         self.identity = identity
         self._score = score
         self._rows = rows
         self._on_row = on_row
-        self._ask = ask
         self._threads = Threads[Row]()
 
     @property
     def slots(self) -> int:
-        """How many requests the model answers at the same time, at least 1."""
-        return concurrency_of(self._lm())
+        """Tasks to execute at the same time: as many as the model answers, or all processes."""
+        return self._sharing.slots if self._sharing else concurrency_of(self._lm())
 
     def run(
         self, program: dspy.Module, tasks: Iterable[Task], label: str, rollout: int = 0
@@ -168,7 +160,8 @@ class Evaluator:
 
     def prepare(self, program: dspy.Module, label: str, rollout: int = 0) -> Prepared:
         """Return a program that is ready to run; its state must not change any more."""
-        return Prepared(self, program, digest(program.dump_state()), label, rollout)
+        names = {id(predictor): name for name, predictor in program.named_predictors()}
+        return Prepared(self, program, names, digest(program.dump_state()), label, rollout)
 
     def take(self, begun: deque[Begun[Row]]) -> Row:
         """Return the row of the first of these tasks, and take it out.
@@ -199,20 +192,33 @@ class Evaluator:
 
     def _row(self, prepared: Prepared, task: Task, key: str) -> Row:
         """Return a row that is stored by then: of an equal task that was executed, or of this."""
-        row = self._rows.get(key)
-        if row is None:
+
+        def execute() -> Row:
             row = self._execute(prepared, task, key)
             self._rows.put(row)
-        return row
+            # If a lease ran out, another process may have been first.
+            return (self._sharing and self._rows.get(key)) or row
+
+        return once(self._leases, f"row/{key}", lambda: self._rows.get(key), execute)
+
+    def ask(self, program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
+        """Run a program on what it may see of a task; one that takes less needs a subclass.
+
+        Raises:
+            InfrastructureError: The backend or the sandbox failed.
+        """
+        view = task.view
+        return program(
+            spec=view.spec, entry_point=view.entry_point, visible=view.visible, rollout=rollout
+        )
 
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
-        program = prepared.program
         trace: list[Any] = []
         lm = self._lm()
         started = time.perf_counter()
         # What a job asked is in its stored answers; DSPy's history would keep it all in memory.
         with recording() as calls, dspy.context(lm=lm, trace=trace, disable_history=True):
-            answer = self._ask(program, task, prepared.rollout)
+            answer = self.ask(prepared.program, task, prepared.rollout)
         score = self._scored(task, answer)
         return Row(
             key=key,
@@ -226,7 +232,7 @@ class Evaluator:
             attempts=len(answer.get("attempts", (answer,))),
             calls=tuple(calls),
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
-            trace=_steps(program, trace),
+            trace=_steps(prepared.names, trace),
         )
 
     def _scored(self, task: Task, answer: dspy.Prediction) -> Score:
@@ -255,6 +261,7 @@ class Prepared:
     Attributes:
         evaluator: Runs it.
         program: Not changed any more.
+        names: Of its predictors, by identity.
         program_hash: SHA-256 of its state.
         label: What it is called.
         rollout: Another number draws other samples.
@@ -262,6 +269,7 @@ class Prepared:
 
     evaluator: Evaluator
     program: dspy.Module
+    names: Mapping[int, str]
     program_hash: str
     label: str
     rollout: int
@@ -290,8 +298,7 @@ def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:
     return digest([program_hash, identity, task.content_hash, rollout])
 
 
-def _steps(program: dspy.Module, trace: list[Any]) -> tuple[Step, ...]:
-    names = {id(predictor): name for name, predictor in program.named_predictors()}
+def _steps(names: Mapping[int, str], trace: list[Any]) -> tuple[Step, ...]:
     return tuple(
         Step(
             predictor=names[id(predictor)],

@@ -64,8 +64,8 @@ class History:
                 study.set_user_attr(_SEARCH, kept)
         other = [name for name in mine if kept.get(name) != mine[name]]
         if other:
-            what = " and ".join(f"other {name}" for name in other)
-            msg = f"the study {study.study_name!r} was made with {what}; {_REMEDY}"
+            what = " and ".join(other)
+            msg = f"the study {study.study_name!r} was made with different {what}; {_REMEDY}"
             raise ConfigError(msg)
         self.slots = int(kept["slots"])
 

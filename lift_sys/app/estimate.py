@@ -17,7 +17,7 @@ from lift_sys.app.data import Data
 from lift_sys.app.pool import teach
 from lift_sys.app.rates import Rates, StageRate, shipped_rates
 from lift_sys.app.space import search_space
-from lift_sys.config import RunConfig
+from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.sandbox.base import ClosedSandbox
@@ -208,6 +208,8 @@ def estimate_job(
         open_test: Whether the final table is of the test set.
     """
     estimator = Estimator(config.model, rates)
+    if config.optimizer != JOINT:
+        return _compiling(config, data, estimator, open_test=open_test)
     first = [space.complete(point) for point in config.first_points][: config.trials]
     mean = estimator.mean(space, config.seed)
     dev, final = len(data.dev), len(data.test if open_test else data.dev)
@@ -226,6 +228,27 @@ def estimate_job(
             [Phase("re-evaluation", f"{config.reevaluate} trials of {dev} dev tasks", again)]
             if config.reevaluate
             else []
+        ),
+        Phase("final table", f"direct, single and the winner on {final} tasks", table * final),
+    ]
+
+
+def _compiling(
+    config: RunConfig, data: Data, estimator: Estimator, *, open_test: bool
+) -> list[Phase]:
+    """Return the phases of a job whose optimizer is one of DSPy's, which asks what it likes."""
+    tasks, dev = min(config.pool_tasks, len(data.train)), len(data.dev)
+    final = len(data.test if open_test else data.dev)
+    start = estimator.preset(config.preset)
+    unknown = Estimate(unknown=frozenset({(config.model, f"what {config.optimizer} asks")}))
+    table = estimator.preset("direct") + estimator.preset("single") + start
+    what = f"{config.optimizer} on {tasks} train and {dev} dev tasks"
+    return [
+        Phase("search", what, unknown),
+        Phase(
+            "before and after",
+            f"2 programs on {len(data.dev)} dev tasks",
+            start * 2 * len(data.dev),
         ),
         Phase("final table", f"direct, single and the winner on {final} tasks", table * final),
     ]
@@ -251,10 +274,13 @@ def check_evaluation(config: RunConfig, data: Data) -> None:
     space = search_space(config, NO_DEMOS, make_program("single", ClosedSandbox()))
     first = [space.complete(point) for point in config.first_points[:1]]
     costs = [estimator.point(point) for point in first or _sampled(space, config.seed)]
+    if config.optimizer != JOINT:
+        costs = [estimator.preset(config.preset)]
     cheapest = min(costs, key=lambda cost: cost.low.tokens_out)
     each = Cost(tokens_out=1.0) if cheapest.unknown else cheapest.low
     trial, budget = each * len(data.dev), config.budget
-    _require("search_tokens", config.search_tokens, trial.tokens_out)
+    if config.optimizer == JOINT:
+        _require("search_tokens", config.search_tokens, trial.tokens_out)
     if budget.tokens is not None:
         _require("the budget in tokens", budget.tokens, trial.tokens_out + trial.tokens_in)
     if budget.usd is not None and trial.usd > budget.usd:

@@ -19,7 +19,8 @@ from lift_sys.app.pool import origin_of, stored_pool, teach
 from lift_sys.app.rates import Rates, known_rates
 from lift_sys.app.run import run_path
 from lift_sys.app.space import asked_predictors, check_space, search_space
-from lift_sys.config import RunConfig, Teacher
+from lift_sys.app.teleprompting import check_optimizer
+from lift_sys.config import JOINT, RunConfig, Teacher
 from lift_sys.sandbox.base import ClosedSandbox
 from optimizers.pools import DemoSet, Instructions, Pool, build_pool, set_name, stage_of
 from optimizers.space import Dimension, Point, SearchSpace
@@ -104,6 +105,7 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
         ConfigError: The job would be refused.
         StoreError: The stored pool of the run cannot be read.
     """
+    check_optimizer(config)
     check_space(config, ClosedSandbox())
     run = run_path(config, data, runs)
     expected = expected_pool(config, data, run)
@@ -112,16 +114,28 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
     check_evaluation(config, data)
     rates = known_rates(runs)
     phases = estimate_job(config, data, space, rates, open_test=open_test)
-    lines = [
-        *_space_lines(space, search_space(config, expected.pool, program), expected),
-        *_first_lines(config, space),
-        *_pool_lines(config, data, expected),
-        *_cost_lines(phases),
-        *_basis_lines(phases, rates, config),
-    ]
+    lines = [] if config.optimizer == JOINT else [_optimizer_line(config), ""]
+    lines += (
+        []
+        if lines
+        else [
+            *_space_lines(space, search_space(config, expected.pool, program), expected),
+            *_first_lines(config, space),
+            *_pool_lines(config, data, expected),
+        ]
+    )
+    lines += [*_cost_lines(phases), *_basis_lines(phases, rates, config)]
     if run.exists():
         lines += [f"The run directory {run} is there: what it holds is not paid for again.", ""]
     return "\n".join(lines)
+
+
+def _optimizer_line(config: RunConfig) -> str:
+    return (
+        f"The optimizer {config.optimizer} is one of DSPy's: it starts from the preset "
+        f"{config.preset}, runs at most {config.trials} programs on all dev tasks, and leaves the "
+        "hypers as they are."
+    )
 
 
 def _space_lines(space: SearchSpace, certain: SearchSpace, expected: ExpectedPool) -> list[str]:
@@ -203,7 +217,7 @@ def _basis_lines(phases: Sequence[Phase], rates: Rates, config: RunConfig) -> li
             f"{seconds} ({rate.calls:,} answers, {rate.source})"
         )
     lines += [
-        f"- {model}, {stage}: unknown, no answer was ever measured here"
+        f"- {model}, {stage}: unknown, it was never measured here"
         for model, stage in sorted(total.unknown)
     ]
     return [
@@ -211,12 +225,18 @@ def _basis_lines(phases: Sequence[Phase], rates: Rates, config: RunConfig) -> li
         "",
         "The lower figures are for first candidates that are good enough, the upper ones for"
         " everything drawn and rewritten. Trials that are given up early and answers that trials"
-        f" share make it less; the search ends after {config.search_tokens:,} generated tokens."
+        f" share make it less{_end(config)}."
         f"{_budget(config)} Demos in prompts, which cost tokens in, are not counted.",
         f"Models: {', '.join(models_of_job(config))}. Nothing was asked of them, and nothing was"
         " written.",
         "",
     ]
+
+
+def _end(config: RunConfig) -> str:
+    if config.optimizer != JOINT:
+        return ""
+    return f"; the search ends after {config.search_tokens:,} generated tokens"
 
 
 def _budget(config: RunConfig) -> str:

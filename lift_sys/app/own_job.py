@@ -24,8 +24,6 @@ from optimizers.pools import DEMOS, INSTRUCTIONS
 from programs.hypers import hypers_of
 from programs.spec_to_code import SpecToCode
 
-JOINT = "joint"
-
 
 @dataclass(frozen=True)
 class OwnJob:
@@ -52,17 +50,22 @@ class OwnJob:
     @property
     def identity(self) -> str:
         """SHA-256 of everything beside the configuration that decides what an answer is worth."""
-        own = isinstance(self.optimizer, Teleprompter)
         return digest(
             [
                 identity_of(self.program, *([self.metric] if self.metric else [])),
                 self.program.dump_state(),
                 self.threshold,
-                type(self.optimizer).__name__ if own else self.optimizer,
+                self.optimizer_name,
                 describe_model(self.lm) if self.lm else weights(self.config.model),
                 environment.source_digest(),
             ]
         )
+
+    @property
+    def optimizer_name(self) -> str:
+        """What the optimizer is called: by its name, or that of its class."""
+        own = isinstance(self.optimizer, Teleprompter)
+        return type(self.optimizer).__name__ if own else str(self.optimizer)
 
     @property
     def exportable(self) -> bool:

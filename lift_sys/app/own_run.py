@@ -6,31 +6,37 @@ winner with the program as it was given, on the dev tasks. No test set is opened
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import dspy
 
-from lift_sys.app.assemble import make_artifact, save_front, summarise_search
+from lift_sys.app.assemble import (
+    compiled_artifact,
+    make_artifact,
+    save_front,
+    summarise_search,
+)
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import FINAL, WINNER
 from lift_sys.app.front import artifact_of, front_of
 from lift_sys.app.models import model_source
-from lift_sys.app.own_job import JOINT, OwnJob, describe_model
+from lift_sys.app.own_job import OwnJob, describe_model
+from lift_sys.app.own_pool import traced_pool
 from lift_sys.app.own_program import OwnMetric, ask
 from lift_sys.app.own_tasks import DEV
-from lift_sys.app.pool import POOL, Source, obtain_pool
+from lift_sys.app.pool import POOL, Source
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report
-from lift_sys.app.run import SEARCH, record_inputs, search_for
-from lift_sys.app.space import search_space
+from lift_sys.app.report import Compilation, Report, build_report, usage_of
+from lift_sys.app.run import record_inputs
+from lift_sys.app.searching import SEARCH, compile_winner, prepare_search, search_over
 from lift_sys.app.spending import Spending
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
+from lift_sys.app.teleprompting import settings_for
+from lift_sys.config import JOINT
 from lift_sys.inference.budget import Account, pay_from
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.replay import Calls, ReplayEngine
@@ -42,16 +48,25 @@ from metrics.adapters import ExecutionMetric
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Scorer
 from optimizers.joint import JointSearch
-from optimizers.pools import DEMOS, NO_DEMOS, DemoSet, Pool
+from optimizers.pools import DEMOS
 from optimizers.recipes import Settings
 from optimizers.space import make_space
-from optimizers.teleprompters import build
+from optimizers.teleprompters import Uniform, build
 from optimizers.trials import Trial
+from optimizers.watching import Effort
 from programs.spec_to_code import SpecToCode
 from programs.stages import Models
 
 GIVEN = "as given"
 """What the table calls the program that the caller gave."""
+
+
+class OwnEvaluator(Evaluator):
+    """Runs programs that take some of what may be seen of a task."""
+
+    def ask(self, program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
+        """Run a program; see ``own_program.ask``."""
+        return ask(program, task, rollout)
 
 
 @dataclass(frozen=True)
@@ -96,21 +111,23 @@ def optimize_own(job: OwnJob, runs: Path, sandbox: Sandbox, progress: Progress) 
         lm = _paid(job.lm, calls, spending.account) if job.lm else models(job.config.model)
         bench = _Bench(job, sandbox, lm, models)
         watch = spending.watch(progress.row)
-        evaluator = Evaluator(lambda: lm, job.identity, bench.scorer, rows, watch, ask)
+        evaluator = OwnEvaluator(lambda: lm, job.identity, bench.scorer, rows, watch)
         spending.account.enter(POOL)
         search = bench.search(evaluator, (run, progress)) if job.optimizer == JOINT else None
-        progress.begin(SEARCH)
         with spending.search(SEARCH, len(job.data.dev)):
-            winner = bench.winner(search)
-        progress.end()
+            winner, effort = bench.winner(search, progress)
         with spending.final(FINAL, lambda: bench.keep(winner, search, run.path)):
             report = bench.report(winner, evaluator, rows, progress)
-        told = {"budget": spending.use(ended_search=search is not None and search.cut is not None)}
-        report = report.model_copy(update={**told, **bench.told(search)})
+        told = {
+            **bench.told(search, effort, report),
+            "budget": spending.use(ended_search=search is not None and search.cut is not None),
+            "usage": usage_of(list(rows), effort.calls),
+        }
+        report = report.model_copy(update=told)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
-        artifact = bench.keep(winner, search, run.path)
+        artifact = bench.keep(winner, search, run.path, report)
     return Found(
         program=job.ready(winner),
         trials=tuple(search.trials) if search else (),
@@ -155,11 +172,9 @@ class _Bench:
     def search(self, evaluator: Evaluator, into: tuple[RunDirectory, Progress]) -> JointSearch:
         """Return the joint search, with a pool of demos from the program's own traces."""
         config, data = self.job.config, self.job.data
-        if isinstance(self.job.program, SpecToCode):
-            source = Source(config, data, evaluator, self.sandbox, self.models)
-            pool = obtain_pool(source, *into)
-            space = search_space(config, pool, self.program)
-            return search_for(config, data, space, pool, (evaluator, *into))
+        source = Source(config, data, evaluator, self.sandbox, self.models)
+        if isinstance(self.program, SpecToCode):
+            return prepare_search(source, self.program, *into)
         run, progress = into
         progress.begin(POOL, config.pool_tasks)
         rows = evaluator.run(self.job.program, data.train[: config.pool_tasks], POOL)
@@ -167,22 +182,50 @@ class _Bench:
         progress.end()
         run.write("pool.json", pool.model_dump_json(indent=2) + "\n")
         space = make_space({DEMOS: pool.names, **config.space}, {})
-        return search_for(config, data, space, pool, (evaluator, *into))
+        return search_over(space, pool, source, *into)
 
-    def told(self, search: JointSearch | None) -> dict[str, Any]:
-        """Return what a report says of a search, by field."""
-        if search is None:
-            return {}
+    def told(self, search: JointSearch | None, effort: Effort, report: Report) -> dict[str, Any]:
+        """Return what a report says of how its last program was found, by field."""
         config = self.job.config
+        if search is None:
+            before, after = (result.rate for result in report.results)
+            compilation = Compilation(
+                optimizer=self.job.optimizer_name,
+                preset=type(self.job.program).__name__,
+                programs=effort.programs,
+                scored=effort.scored,
+                tokens=usage_of((), effort.calls).completion_tokens,
+                before=before,
+                after=after,
+            )
+            return {"compilation": compilation}
         front = front_of(search, config, self.job.data.dev) if config.costs else None
         return {"search": summarise_search(search), "front": front}
 
-    def winner(self, search: JointSearch | None) -> dspy.Module:
-        """Return what the search finds, or what a teleprompter makes of the program."""
+    def winner(self, search: JointSearch | None, progress: Progress) -> tuple[dspy.Module, Effort]:
+        """Return what is found, and what it took beside the rows."""
         if search is not None:
-            return search.compile(self.program, valset=self.examples(self.job.data.dev))
+            return compile_winner(search, self.program, self.job.data, progress), Effort(0, 0, ())
+        progress.begin(SEARCH)
+        optimizer = self._teleprompter()
+        train = self.job.data.train[: self.job.config.pool_tasks]
+        with dspy.context(lm=self.lm):
+            winner = optimizer.compile(
+                self.program,
+                trainset=self.examples(train),
+                valset=self.examples(self.job.data.dev),
+            )
+        progress.end()
+        return winner, optimizer.effort
+
+    def _teleprompter(self) -> Uniform:
         config, data = self.job.config, self.job.data
         metric = self.job.metric or ExecutionMetric([*data.train, *data.dev], self.sandbox)
+        if isinstance(self.program, SpecToCode):
+            train = data.train[: config.pool_tasks]
+            settings = settings_for(config, train, self.program, self.lm)
+            settings = replace(settings, threshold=self.job.threshold)
+            return build(self.job.optimizer, metric, settings)
         settings = Settings(
             seed=config.seed,
             trials=config.trials,
@@ -190,13 +233,7 @@ class _Bench:
             threshold=self.job.threshold,
             threads=concurrency_of(self.lm),
         )
-        optimizer = build(self.job.optimizer, metric, settings)
-        with dspy.context(lm=self.lm):
-            return optimizer.compile(
-                self.program,
-                trainset=self.examples(data.train[: config.pool_tasks]),
-                valset=self.examples(data.dev),
-            )
+        return build(self.job.optimizer, metric, settings)
 
     def report(
         self, winner: dspy.Module, evaluator: Evaluator, rows: Iterable[Row], progress: Progress
@@ -210,7 +247,13 @@ class _Bench:
         label = f"{DEV} (the winner was chosen on it)"
         return build_report(label, self.job.data.hashes[DEV], tables, list(rows))
 
-    def keep(self, winner: dspy.Module, search: JointSearch | None, run: Path) -> Path | None:
+    def keep(
+        self,
+        winner: dspy.Module,
+        search: JointSearch | None,
+        run: Path,
+        report: Report | None = None,
+    ) -> Path | None:
         """Write the winner and its rivals on the front; return the winner's artifact.
 
         What no artifact can say is written as DSPy's state, ``program.json`` and
@@ -222,6 +265,10 @@ class _Bench:
                 save_front(job.config, job.data, winner, search, run)
             made = make_artifact(job.config, job.data, winner, search)
             return save_artifact(made, run / "best.json")
+        if report and report.compilation and job.exportable:
+            tokens = report.results[-1].usage.completion_tokens
+            made = compiled_artifact(job.config, job.data, winner, tokens, report.compilation)
+            return save_artifact(made, run / "best.json")
         winner.save(str(run / "program.json"))
         if search is not None and job.config.costs:
             for trial in search.front:
@@ -229,29 +276,6 @@ class _Bench:
                 path.parent.mkdir(exist_ok=True)
                 search.at(self.program, trial.point).save(str(path))
         return None
-
-
-def traced_pool(rows: Sequence[Row], *, size: int, seed: int) -> Pool:
-    """Return the demo sets that the traces of passed tasks make: none, and one of a size.
-
-    Args:
-        rows: Of train tasks.
-        size: Demos in the set; with fewer passed tasks there is none.
-        seed: Decides which tasks it shows.
-    """
-    sets = [DemoSet(name=NO_DEMOS, tasks=(), demos={})]
-    passed = sorted((r for r in rows if r.score.passed and r.trace), key=lambda row: row.task_id)
-    random.Random(f"{seed}/traced").shuffle(passed)  # noqa: S311 (not a secret)
-    if len(passed) >= size:
-        shown = passed[:size]
-        demos: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in shown:
-            for path, step in {step.predictor: step for step in row.trace}.items():
-                demos[path].append({**step.inputs, **step.outputs})
-        made = {path: tuple(some) for path, some in demos.items()}
-        tasks = tuple(row.task_id for row in shown)
-        sets.append(DemoSet(name=f"traced-{size}", tasks=tasks, demos=made))
-    return Pool(sets=tuple(sets))
 
 
 def _paid(lm: dspy.LM, calls: Calls, account: Account) -> dspy.LM:

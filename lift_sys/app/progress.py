@@ -7,12 +7,14 @@ phase or a trial ends, and one about every half minute in between.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.status import Status
 
+from lift_sys.inference.usage import CallRecord
 from optimizers.evaluate import Row
 from optimizers.trials import Trial
 
@@ -39,6 +41,7 @@ class Progress:
         self._phase = ""
         self._label = ""
         self._done = 0
+        self._tried = 0
         self._tokens = 0
         self._speeds: dict[str, tuple[int, float]] = {}
         self._last_line = time.monotonic()
@@ -66,7 +69,7 @@ class Progress:
 
     def begin(self, phase: str, planned: int | None = None) -> None:
         """Enter a phase."""
-        self._phase, self._done = phase, 0
+        self._phase, self._done, self._tried = phase, 0, 0
         if planned is not None:
             self._planned[phase] = planned
         self._show()
@@ -89,8 +92,22 @@ class Progress:
             self._speeds[self._phase] = (count + 1, seconds + spent)
         self._show()
 
+    def answer(self) -> None:
+        """Count an answer that an optimizer of DSPy's had scored."""
+        self._done += 1
+        self._label = self._phase
+        self._show()
+
+    def generated(self, calls: Iterable[CallRecord]) -> None:
+        """Count calls of the model that belong to no row."""
+        for call in calls:
+            self._tokens += call.completion_tokens
+            self.engine_seconds += call.seconds
+
     def trial(self, trial: Trial) -> None:
-        """Tell how a trial ended."""
+        """Tell how a trial ended; of one that was stored no rows were shown."""
+        self._tried += trial.tried
+        self._done = max(self._done, self._tried)
         point = ", ".join(f"{k}={v}" for k, v in trial.point.items())
         end = "" if trial.complete else f" ({trial.dropped}: given up after {trial.tried} tasks)"
         self.say(

@@ -20,23 +20,26 @@ beside their place and moved into it.
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import os
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TextIO, TypeVar
+from typing import TextIO
 
-from pydantic import ValidationError
+import optuna
 
+from lift_sys.app.journal import open_journal
+from lift_sys.app.lines import Kept, KeyedLines, append_line
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
+from lift_sys.inference.leases import Alone, Leases
 from lift_sys.inference.ledger import LedgerEntry
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import canonical_json
 from optimizers.evaluate import Row
+from optimizers.objectives import Direction
+from optimizers.sharing import Sharing
+from optimizers.trials import Trial
 
 
 class RunDirectory:
@@ -45,12 +48,17 @@ class RunDirectory:
     Args:
         path: The directory; made if it is missing.
 
+    Attributes:
+        path: As given.
+        call_leases: Of all processes that generate answers in this run.
+
     Raises:
         StoreError: It cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.call_leases: Leases = Alone()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -89,107 +97,49 @@ class RunDirectory:
         line = canonical_json({"seconds": seconds, "engine_seconds": engine_seconds})
         append_line(self.path / "invocations.jsonl", line)
 
-    def rows(self) -> KeyedLines[Row]:
+    def study(self, directions: Sequence[Direction]) -> optuna.Study:
+        """Open the trials.
+
+        Args:
+            directions: Optuna's, of each objective.
+        """
+        return optuna.create_study(
+            study_name="joint",
+            storage=open_journal(self.path / "study.journal"),
+            directions=directions,
+            load_if_exists=True,
+        )
+
+    def tell(self, trial: Trial) -> None:
+        """Take note of a finished trial: it is in the study already."""
+
+    def agree(self, name: str, make: Callable[[], str]) -> str:
+        """Return a text on which all processes of the run agree, and keep it as a file.
+
+        There is only this process, so it is what this one makes.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        text = make()
+        self.write(name, text)
+        return text
+
+    def sharing(self, most: Callable[[], int]) -> Sharing | None:  # noqa: ARG002 (nothing to hold)
+        """Return how tasks are shared with other processes: there are none."""
+        return None
+
+    def rows(self) -> Kept[Row]:
         """Open the rows."""
         return KeyedLines(self.path / "rows.jsonl", Row)
 
-    def calls(self) -> KeyedLines[StoredCall]:
+    def calls(self) -> Kept[StoredCall]:
         """Open the generated answers."""
         return KeyedLines(self.path / "calls.jsonl", StoredCall)
 
     def ledger(self) -> KeyedLines[LedgerEntry]:
         """Open what the answers cost."""
         return KeyedLines(self.path / "ledger.jsonl", LedgerEntry)
-
-
-Entry = TypeVar("Entry", Row, StoredCall, LedgerEntry)
-
-
-class KeyedLines(Generic[Entry]):
-    """Entries by key, kept as JSON lines; threads may share them.
-
-    Args:
-        path: The file; need not exist.
-        kind: What an entry is.
-
-    Raises:
-        StoreError: It cannot be read, or a line other than a cut-off last one is broken.
-    """
-
-    def __init__(self, path: Path, kind: type[Entry]) -> None:
-        self._path = path
-        self._kind: type[Entry] = kind
-        self._entries: dict[str, Entry] = {}
-        self._lock = threading.Lock()
-        if path.exists():
-            self._read()
-
-    def get(self, key: str) -> Entry | None:
-        """Return the entry with this key, if there is one."""
-        return self._entries.get(key)
-
-    def put(self, entry: Entry) -> None:
-        """Append an entry; it is on disk when this returns.
-
-        Raises:
-            StoreError: The disk refused; nothing is half-written.
-        """
-        line = entry.model_dump_json()
-        with self._lock:
-            append_line(self._path, line)
-            self._entries[entry.key] = entry
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def _read(self) -> None:
-        try:
-            content = self._path.read_bytes()
-            whole, _, cut = content.rpartition(b"\n")
-            if cut:
-                os.truncate(self._path, len(content) - len(cut))
-        except OSError as error:
-            msg = f"cannot read and mend {self._path}: {error.strerror}"
-            raise StoreError(msg) from error
-        for number, line in enumerate(whole.split(b"\n"), start=1):
-            if not line:
-                continue
-            try:
-                entry = self._kind.model_validate_json(line)
-            except ValidationError as error:
-                msg = f"{self._path}, line {number}: not written by this release; move the run away"
-                raise StoreError(msg) from error
-            self._entries[entry.key] = entry
-
-
-def append_line(path: Path, text: str) -> None:
-    """Append a line; it is on disk when this returns.
-
-    Raises:
-        StoreError: The disk refused; the file is as it was.
-    """
-    try:
-        _append(path, (text + "\n").encode())
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}; free some space and run again"
-        raise StoreError(msg) from error
-
-
-def _append(path: Path, line: bytes) -> None:
-    with path.open("ab", buffering=0) as file:
-        start = file.tell()
-        try:
-            written = file.write(line)
-            os.fsync(file.fileno())
-        except OSError:
-            os.ftruncate(file.fileno(), start)
-            raise
-        if written != len(line):
-            os.ftruncate(file.fileno(), start)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _opened_lock(path: Path) -> TextIO:

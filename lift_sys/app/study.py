@@ -18,13 +18,13 @@ from rich.console import Console
 
 from lift_sys.app import environment, jobs
 from lift_sys.app.data import Data
-from lift_sys.app.own_job import JOINT, OwnJob
+from lift_sys.app.own_job import OwnJob
 from lift_sys.app.own_program import Metric
 from lift_sys.app.own_run import optimize_own
 from lift_sys.app.own_tasks import DEV, TRAIN, Tasks, own_data
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report
-from lift_sys.config import Choice, RunConfig
+from lift_sys.config import JOINT, Choice, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.sandbox import Sandbox, create_sandbox
 from lift_sys.wish import Cost

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 from lift_sys.app.front_tables import front_lines
-from lift_sys.app.report import Report, Result, Search, TokenMatch
+from lift_sys.app.report import Compilation, Report, Result, Search, TokenMatch
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
-from metrics.stats import ALPHA, p_text
+from metrics.stats import ALPHA, Rate, p_text
 from optimizers.trials import Dropped
 
 REASONS: dict[Dropped, str] = {
@@ -41,6 +41,7 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     lines += _stages(report) if detailed else []
     lines += [*_matches(report), *_comparisons(report), ""]
     lines += [_search(report.search, report.budget), ""] if report.search else []
+    lines += [_compilation(report.compilation), ""] if report.compilation else []
     lines += front_lines(report.front) if report.front else []
     lines += [str(report.budget), ""] if report.budget else []
     lines += [_footer(report)]
@@ -180,14 +181,43 @@ def _search(search: Search, budget: BudgetUse | None) -> str:
         f"{f' ({why})' if why else ''}. On the dev tasks the winner passed {search.before} when it "
         "was chosen, which flatters the best of several"
     )
+    return f"{text}; {_again(search)}{_warning(search.before)}"
+
+
+def _again(search: Search) -> str:
     if search.after is None:
-        return f"{text}; it was not run again (`reevaluate`)."
+        return "it was not run again (`reevaluate`)."
     if search.repeated:
         return (
-            f"{text}; run again it gave the same answers, because nothing is sampled, so that can "
-            "tell nothing about it."
+            "run again it gave the same answers, because nothing is sampled, so that can tell "
+            "nothing about it."
         )
-    return f"{text}; with fresh samples it passed {search.after}."
+    return f"with fresh samples it passed {search.after}."
+
+
+def _warning(rate: Rate) -> str:
+    """Say what a search could not show."""
+    if rate.total == 1:
+        return " One task cannot show that one program is better than another."
+    if rate.passed == 0:
+        return " Nothing passed any of them: the winner is what spent the fewest tokens."
+    if rate.passed == rate.total:
+        return " Where several programs pass all of them, the one with the fewest tokens won."
+    return ""
+
+
+def _compilation(made: Compilation) -> str:
+    """Say what one of DSPy's optimizers tried, and what came of it on the dev tasks."""
+    if made.programs:
+        ran = f" and ran {made.programs} different programs on all dev tasks"
+        chosen = ", which flatters what was chosen by them"
+    else:
+        ran = chosen = ""
+    return (
+        f"Optimizer: {made.optimizer}, from {made.preset}. It had {made.scored:,} "
+        f"answers scored{ran}, for {made.tokens:,} tokens out. On the dev tasks the program passed "
+        f"{made.before} before and {made.after} after it{chosen}."
+    )
 
 
 def _footer(report: Report) -> str:

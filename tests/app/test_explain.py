@@ -93,6 +93,15 @@ def test_teachers_and_proposers_are_named_before_they_are_asked(tmp_path: Path) 
     assert "| instructions | for each stage 2 of copro, 1 of grounded | unknown |" in text
 
 
+def test_an_optimizer_of_dspys_searches_no_space(tmp_path: Path) -> None:
+    text = said(RunConfig(optimizer="gepa", preset="direct"), tmp_path)
+
+    assert "The optimizer gepa is one of DSPy's: it starts from the preset direct" in text
+    assert "## Space" not in text
+    assert "| search | gepa on 6 train and 8 dev tasks | unknown |" in text
+    assert "| before and after | 2 programs on 8 dev tasks | 1,0" in text
+
+
 def test_a_broken_pool_is_named(tmp_path: Path) -> None:
     job = RunConfig()
     run = run_path(job, load_data(job), tmp_path)
@@ -106,7 +115,7 @@ def test_a_model_that_was_never_measured_has_no_figures(tmp_path: Path) -> None:
     text = said(RunConfig(model="claude"), tmp_path)
 
     assert "| all |  | unknown | unknown | unknown | unknown |" in text
-    assert "- claude, code: unknown, no answer was ever measured here" in text
+    assert "- claude, code: unknown, it was never measured here" in text
 
 
 def test_what_a_job_would_refuse_is_refused(tmp_path: Path) -> None:

@@ -287,3 +287,21 @@ def test_a_search_tells_how_many_it_tried_and_the_rate_before_and_after(
     ) in text
     assert says in text
     assert "Search:" not in markdown(make_report())
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        (Rate.of(0, 8), "Nothing passed any of them: the winner is what spent the fewest tokens."),
+        (Rate.of(8, 8), "the one with the fewest tokens won."),
+        (Rate.of(1, 1), "One task cannot show that one program is better than another."),
+        (Rate.of(0, 1), "One task cannot show"),
+        (Rate.of(5, 8), "it was not run again (`reevaluate`)."),
+    ],
+)
+def test_a_search_says_what_its_tasks_cannot_show(before: Rate, says: str) -> None:
+    tried = Search(trials=2, configurations=2, dropped={}, before=before)
+    text = markdown(make_report().model_copy(update={"search": tried}))
+    (line,) = [line for line in text.splitlines() if line.startswith("Search:")]
+    assert says in line
+    assert ("(`reevaluate`). " in line) == (before != Rate.of(5, 8))

@@ -12,8 +12,10 @@ from dspy.lm15 import Request
 from dspy.teleprompt.teleprompt import Teleprompter
 
 import lift_sys
+from lift_sys.app import models
 from lift_sys.errors import BudgetSpent, ConfigError, DatasetError, ProviderError
 from lift_sys.inference.chat import chat_body
+from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Task
 from optimizers.trials import Trial
@@ -202,6 +204,26 @@ def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) 
     program.demos = lift_sys.Hyper("demos", 0, 1)
     with pytest.raises(ConfigError, match="called 'demos'; rename the hyper"):
         study(tmp_path, program)
+
+
+@pytest.mark.parametrize("optimizer", ["joint", "bootstrap_few_shot"])
+def test_a_program_of_ours_has_an_artifact(
+    tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: Any, calls: Any = None) -> dspy.LM:
+        engine: Any = ScriptedEngine(answer_ours)
+        engine = ReplayEngine(engine, "script", calls) if calls is not None else engine
+        return dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
+
+    monkeypatch.setattr(models, "build_lm", build)
+    found = lift_sys.optimize(
+        "single", TASKS, runs=tmp_path, trials=1, demos=1, optimizer=optimizer
+    )
+
+    assert found.artifact is not None
+    loaded = lift_sys.load_artifact(found.artifact)
+    assert loaded.scores["dev"].total == 3
+    assert loaded.provenance["data_sha256"].keys() == {"given train tasks", "given dev tasks"}
 
 
 def test_a_program_that_fails_scores_nothing(tmp_path: Path) -> None:

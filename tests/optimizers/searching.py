@@ -68,6 +68,11 @@ def outcome(table: int, point: str, spec: str) -> tuple[bool, int]:
     return value[0] < 150, 1 + value[1]
 
 
+def verdict(*, passed: bool) -> Score:
+    status = Status.PASSED if passed else Status.WRONG_ANSWER
+    return Score(value=float(passed), passed=passed, status=status, feedback="")
+
+
 class Fake(dspy.Module):
     """Answers with its own point, without a model; another rollout changes what is sampled."""
 
@@ -127,9 +132,7 @@ class Job:
             self.killed = self.killed or self.executed == self.stop_at
             if self.killed:
                 raise InterruptionError
-        passed = outcome(self.table, str(answer.code), task.spec)[0]
-        status = Status.PASSED if passed else Status.WRONG_ANSWER
-        return Score(value=float(passed), passed=passed, status=status, feedback="")
+        return verdict(passed=outcome(self.table, str(answer.code), task.spec)[0])
 
     def run(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -106,3 +107,32 @@ def test_trials_in_flight_do_not_repeat_each_other() -> None:
     search, _ = slow(1, 0).run(replace(CONFIG, trials=20))
     points = [str(trial.point) for trial in search.trials]
     assert len(set(points)) > len(points) / 2
+
+
+class Lockstep(Job):
+    """Its slots end their tasks together: once all of them have one, or none comes any more."""
+
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
+        with self.all_arrived:
+            self.waiting += 1
+            group = len(self.groups)
+            if self.waiting == SLOTS or not self.all_arrived.wait_for(
+                lambda: len(self.groups) > group, timeout=3
+            ):
+                self.groups.append(self.waiting)
+                self.waiting = 0
+                self.all_arrived.notify_all()
+        return super().score(task, answer)
+
+    all_arrived: threading.Condition
+    waiting: int
+    groups: list[int]
+
+
+def test_the_slots_are_busy_until_the_end() -> None:
+    job = Lockstep(0, in_memory, slots=SLOTS)
+    job.all_arrived, job.waiting, job.groups = threading.Condition(), 0, []
+    search, _ = job.run(replace(CONFIG, trials=18))
+    assert sum(not t.complete for t in search.trials) > 5
+    assert sum(job.groups) == job.executed > 50
+    assert sum(job.groups) >= 0.9 * SLOTS * len(job.groups)
