@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dspy
+from pydantic_core import to_jsonable_python
 
 from lift_sys.errors import ConfigError, LiftError
 from lift_sys.inference.catalogue import usd
@@ -95,8 +96,8 @@ class Rows(Protocol):
         ...
 
 
-Scorer = Callable[[Task, str | None, str | None], Score]
-"""Scores (task, code, failure)."""
+Scorer = Callable[[Task, dspy.Prediction], Score]
+"""Scores an answer to a task."""
 
 
 class Evaluator:
@@ -200,19 +201,24 @@ class Evaluator:
 
         return once(self._leases, f"row/{key}", lambda: self._rows.get(key), execute)
 
+    def ask(self, program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
+        """Run a program on what it may see of a task; one that takes less needs a subclass.
+
+        Raises:
+            InfrastructureError: The backend or the sandbox failed.
+        """
+        view = task.view
+        return program(
+            spec=view.spec, entry_point=view.entry_point, visible=view.visible, rollout=rollout
+        )
+
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
-        view, program = task.view, prepared.program
         trace: list[Any] = []
         lm = self._lm()
         started = time.perf_counter()
         # What a job asked is in its stored answers; DSPy's history would keep it all in memory.
         with recording() as calls, dspy.context(lm=lm, trace=trace, disable_history=True):
-            answer = program(
-                spec=view.spec,
-                entry_point=view.entry_point,
-                visible=view.visible,
-                rollout=prepared.rollout,
-            )
+            answer = self.ask(prepared.program, task, prepared.rollout)
         score = self._scored(task, answer)
         return Row(
             key=key,
@@ -220,10 +226,10 @@ class Evaluator:
             task_id=task.id,
             category=task.category,
             score=score,
-            code=answer.code,
-            ir=answer.ir,
-            failure=answer.failure,
-            attempts=len(answer.attempts),
+            code=answer.get("code"),
+            ir=answer.get("ir"),
+            failure=answer.get("failure"),
+            attempts=len(answer.get("attempts", (answer,))),
             calls=tuple(calls),
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
             trace=_steps(prepared.names, trace),
@@ -232,7 +238,7 @@ class Evaluator:
     def _scored(self, task: Task, answer: dspy.Prediction) -> Score:
         name = getattr(self._score, "__name__", type(self._score).__name__)
         try:
-            score = self._score(task, answer.code, answer.failure)
+            score = self._score(task, answer)
         except LiftError:
             raise
         except Exception as error:
@@ -294,6 +300,17 @@ def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:
 
 def _steps(names: Mapping[int, str], trace: list[Any]) -> tuple[Step, ...]:
     return tuple(
-        Step(predictor=names[id(predictor)], inputs=inputs, outputs=prediction.toDict())
+        Step(
+            predictor=names[id(predictor)],
+            inputs=_plain(inputs),
+            outputs=_plain(prediction.toDict()),
+        )
         for predictor, inputs, prediction in trace
+        if id(predictor) in names  # a program may ask predictors that are no part of it
     )
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return field values as JSON has them; what it has not, as text."""
+    plain: dict[str, Any] = to_jsonable_python(fields, fallback=str)
+    return plain

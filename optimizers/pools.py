@@ -177,15 +177,30 @@ def build_pool(
         if len(shuffled) < size:
             continue
         made = {
-            "spread": (f"{origin}-{size}", _spread(shuffled)[:size]),
-            "short": (f"{origin}-short-{size}", _short(shuffled, size)),
-            "bank": (f"{origin}-bank", _spread(shuffled)[:MOST_IN_BANK]),
+            "spread": _spread(shuffled)[:size],
+            "short": _short(shuffled, size),
+            "bank": _spread(shuffled)[:MOST_IN_BANK],
         }
         for kind in kinds:
-            made_set = _demo_set(*made[kind], make_demos)
+            made_set = _demo_set(set_name(origin, kind, size), made[kind], make_demos)
             if made_set.demos not in [earlier.demos for earlier in sets]:
                 sets.append(made_set)
     return Pool(sets=tuple(sets))
+
+
+def set_name(origin: str, kind: SetKind, size: int) -> str:
+    """Return what a demo set is called.
+
+    Args:
+        origin: ``gold`` or ``bootstrapped``.
+        kind: How it is made.
+        size: Demos in a set that is no bank.
+    """
+    return {
+        "spread": f"{origin}-{size}",
+        "short": f"{origin}-short-{size}",
+        "bank": f"{origin}-bank",
+    }[kind]
 
 
 def _demo_set(name: str, sources: Sequence[Source], make_demos: DemoMaker) -> DemoSet:

@@ -5,6 +5,7 @@ Owns how a point is asked for and completed. What the dimensions are is the call
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,6 +56,26 @@ class SearchSpace:
         """SHA-256 of all dimensions, choices and conditions."""
         return digest([[d.path, d.choices, sorted(d.needs.items())] for d in self.dimensions])
 
+    @cached_property
+    def size(self) -> int:
+        """Number of different points that ``suggest`` can return.
+
+        Of a dimension that conditions look at, only which of them a value meets is kept in mind,
+        so that the count takes no longer for many choices.
+        """
+        counts: Counter[tuple[tuple[str, Any], ...]] = Counter({(): 1})
+        for place, d in enumerate(self.dimensions):
+            later = self.dimensions[place + 1 :]
+            needed = {path for other in later for path in other.needs}
+            longer: Counter[tuple[tuple[str, Any], ...]] = Counter()
+            for seen, count in counts.items():
+                values = dict.fromkeys(d.choices) if d.matters(dict(seen)) else d.choices[:1]
+                for value in values:
+                    point = {**dict(seen), d.path: _alike(d, value, later)}
+                    longer[tuple((p, v) for p, v in point.items() if p in needed)] += count
+            counts = longer
+        return counts.total()
+
     def suggest(self, trial: Suggests) -> Point:
         """Ask a trial for a point."""
         point: Point = {}
@@ -71,6 +92,13 @@ class SearchSpace:
             d.path: point[d.path] if point.get(d.path) in d.choices else d.choices[0]
             for d in self.dimensions
         }
+
+
+def _alike(dimension: Dimension, value: Any, later: Sequence[Dimension]) -> Any:
+    """Return the first choice that meets the same later conditions as a value does."""
+    conditions = [d.needs[dimension.path] for d in later if dimension.path in d.needs]
+    met = [value in values for values in conditions]
+    return next(c for c in dimension.choices if [c in values for values in conditions] == met)
 
 
 def make_space(

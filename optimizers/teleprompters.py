@@ -31,7 +31,7 @@ TOLERATED_ERRORS = 10**9
 
 def build(
     optimizer: str | Teleprompter, metric: Metric, settings: Settings | None = None
-) -> Teleprompter:
+) -> Uniform:
     """Return an optimizer of DSPy's, or a user's own, in the uniform form.
 
     Args:

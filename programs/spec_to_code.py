@@ -157,7 +157,7 @@ class SpecToCode(dspy.Module):
         )
         rule = RULES[str(self.select.value)]
         writing = Writing(self, view, rollout, ir)
-        draw = self._draw(view, self._most(writing, rule))
+        draw = self._draw(view, self.most_candidates(writing, rule))
         drawn = self._candidates(writing, rule, draw)
         chosen = drawn[rule.choose([c.attempt for c in drawn], draw).index]
         if not rule.needs_code:
@@ -183,7 +183,7 @@ class SpecToCode(dspy.Module):
             stop_at=float(self.stop_at.value),
         )
 
-    def _most(self, writing: Writing, rule: Rule) -> int:
+    def most_candidates(self, writing: Writing, rule: Rule) -> int:
         """Return how many candidates may be drawn: of equal ones, one."""
         n = int(self.n.value)
         if writing.sample(writing.stages(code=rule.needs_code)):

@@ -170,8 +170,8 @@ def test_the_evaluator_gives_a_program_the_view_alone(
         def put(row: Row) -> None:
             stored[row.key] = row
 
-    def score(task: Task, code: str | None, failure: str | None) -> Any:
-        return score_code(task, code, failure, judging)
+    def score(task: Task, answer: dspy.Prediction) -> Any:
+        return score_code(task, answer.code, answer.failure, judging)
 
     (row,) = Evaluator(lambda: lm, "weights", score, Rows()).run(program, [TASK], preset)
 

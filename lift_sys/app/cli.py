@@ -10,13 +10,16 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lift_sys.app import cli_artifact, cli_measure, cli_models, cli_tasks, cli_worker
 from lift_sys.app.cli_options import Model, OpenTest, Runs, Unsafe, prepare_models, sandbox_for
 from lift_sys.errors import LiftError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 INTERRUPTED = 130
 
@@ -79,6 +82,9 @@ def optimize(
         typer.Option(min=1, help="Tasks that all workers together run at the same time."),
     ] = None,
     runs: Runs = Path("runs"),
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the space and what the job will cost; end.")
+    ] = False,
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
 ) -> None:
@@ -87,10 +93,10 @@ def optimize(
     The same job started again continues where it stopped.
     """
     from rich.console import Console
-    from rich.markdown import Markdown
 
     from lift_sys.app import environment, gate, jobs
     from lift_sys.app.data import load_data
+    from lift_sys.app.explain import explain as explained
     from lift_sys.app.final import FINAL
     from lift_sys.app.models import models_of_job
     from lift_sys.app.pool import POOL
@@ -109,6 +115,10 @@ def optimize(
     meeting = Meeting.of(storage, study, slots)
     data = load_data(job)
     console = Console(file=sys.stdout)  # also while an optimizer's own output is kept away
+    if explain:
+        environment.quiet_libraries()
+        _show(console, explained(job, data, runs, open_test=open_test))
+        return
     planned = {
         POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
@@ -122,7 +132,7 @@ def optimize(
         prepare_models(models_of_job(job))
         with Progress(console, planned) as progress:
             outcome = optimize(job, data, run, sandbox, progress, ledger)
-    console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
+    _show(console, outcome.text)
     outside = 1 - outcome.engine_seconds / outcome.seconds
     console.print(
         f"this invocation: {outcome.seconds:.0f} s, {outside:.1%} outside the model",
@@ -130,6 +140,13 @@ def optimize(
     )
     console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
     console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)
+
+
+def _show(console: Console, text: str) -> None:
+    """Print Markdown: set on a terminal, as it is elsewhere."""
+    from rich.markdown import Markdown
+
+    console.print(Markdown(text) if console.is_terminal else text, soft_wrap=True)
 
 
 @app.command()

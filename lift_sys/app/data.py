@@ -37,17 +37,18 @@ def load_data(config: RunConfig) -> Data:
     """
     files = {name: environment.data_file(name) for name in _data_names(config)}
     return Data(
-        train=_shuffled(load_tasks(files[config.train_data]), config.seed),
-        dev=_shuffled(load_tasks(files[config.dev_data]), config.seed)[: config.dev_tasks],
+        train=shuffled(load_tasks(files[config.train_data]), config.seed),
+        dev=shuffled(load_tasks(files[config.dev_data]), config.seed)[: config.dev_tasks],
         test=tuple(load_tasks(files[config.test_data]))[: config.test_tasks],
         hashes={name: file_sha256(file) for name, file in files.items()},
     )
 
 
-def _shuffled(tasks: Sequence[Task], seed: int) -> tuple[Task, ...]:
-    shuffled = list(tasks)
-    random.Random(f"{seed}/order").shuffle(shuffled)  # noqa: S311 (not a secret)
-    return tuple(shuffled)
+def shuffled(tasks: Sequence[Task], seed: int) -> tuple[Task, ...]:
+    """Return tasks in the order in which a job of this seed runs them."""
+    ordered = list(tasks)
+    random.Random(f"{seed}/order").shuffle(ordered)  # noqa: S311 (not a secret)
+    return tuple(ordered)
 
 
 def _data_names(config: RunConfig) -> tuple[str, ...]:

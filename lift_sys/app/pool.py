@@ -9,6 +9,7 @@ belongs to it would be, and so is one that was changed by hand.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -101,6 +102,11 @@ def teach(teacher: Teacher, sandbox: Sandbox) -> SpecToCode:
     return program
 
 
+def origin_of(teacher: Teacher) -> str:
+    """Return what the demo sets of a teacher are called after."""
+    return "bootstrapped" if teacher == Teacher() else f"bootstrapped-{teacher.name}"
+
+
 def obtain_pool(source: Source, run: RunDirectory, progress: Progress) -> Pool:
     """Return the pool of a job: the stored one, or one that is made and stored now.
 
@@ -109,7 +115,7 @@ def obtain_pool(source: Source, run: RunDirectory, progress: Progress) -> Pool:
         StoreError: The stored one cannot be read or was changed, or the disk refused.
         InfrastructureError: The backend or the sandbox failed.
     """
-    stored = _read(run)
+    stored = stored_pool(run.path)
     if stored is not None:
         if stored.inputs_sha256 != source.inputs_sha256:
             msg = (
@@ -123,8 +129,13 @@ def obtain_pool(source: Source, run: RunDirectory, progress: Progress) -> Pool:
     return StoredPool.model_validate_json(text).pool
 
 
-def _read(run: RunDirectory) -> StoredPool | None:
-    path = run.path / FILE
+def stored_pool(run: Path) -> StoredPool | None:
+    """Return the pool that a run directory holds, if it does.
+
+    Raises:
+        StoreError: It cannot be read, or was changed after it was written.
+    """
+    path = run / FILE
     if not path.exists():
         return None
     try:
@@ -148,9 +159,8 @@ def _make(source: Source, progress: Progress) -> StoredPool:
     progress.begin(POOL, len(tasks) * len(config.teachers))
     for teacher in config.teachers:
         program = teach(teacher, source.sandbox).with_models(source.models)
-        name = "bootstrapped" if teacher == Teacher() else f"bootstrapped-{teacher.name}"
         rows = source.evaluator.run(program, tasks, POOL, teacher.rollout)
-        taught[name] = list(rows)
+        taught[origin_of(teacher)] = list(rows)
     progress.end()
     pool = build_pool(
         train,

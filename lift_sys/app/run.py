@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dspy
+
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import (
     Found,
@@ -21,6 +23,7 @@ from lift_sys.app.assemble import (
     with_test,
 )
 from lift_sys.app.data import Data
+from lift_sys.app.estimate import check_evaluation
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import (
     DIRECT,
@@ -79,10 +82,15 @@ class Outcome:
     engine_seconds: float
 
 
-def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
-    """Return the directory of this job: the same job on the same data has the same one."""
+def run_path(config: RunConfig, data: Data, runs: Path) -> Path:
+    """Return where this job's files are: the same job on the same data has the same place."""
     name = config.content_hash(dict(data.hashes))[:12]
-    return RunDirectory(runs / f"{config.model}-{name}")
+    return runs / f"{config.model}-{name}"
+
+
+def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
+    """Make the directory of this job, where there is none."""
+    return RunDirectory(run_path(config, data, runs))
 
 
 def optimize(
@@ -105,13 +113,14 @@ def optimize(
             closed and the final table is of the dev tasks.
 
     Raises:
+        ConfigError: The job is not one that can be run, or could not pay for one evaluation.
         BudgetSpent: Before there was a winner, or in the final table; then the winner is saved.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
     _check(config, data, sandbox)
     with run.locked():
-        _record_inputs(run, config)
+        record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         spending = _spending(config, data, (run, rows), opened=ledger is not None)
@@ -187,8 +196,8 @@ def make_evaluator(
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     identity = weights(model) + environment.source_digest()
 
-    def execution(task: Task, code: str | None, failure: str | None) -> Any:
-        return score_code(task, code, failure, sandbox)
+    def execution(task: Task, answer: dspy.Prediction) -> Any:
+        return score_code(task, answer.code, answer.failure, sandbox)
 
     return Evaluator(lambda: models(model), identity, execution, rows, on_row, sharing)
 
@@ -223,6 +232,7 @@ def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
         teach(teacher, sandbox)
     check_costs(config)
     check_budget(config.budget, models_of_job(config), data.dev)
+    check_evaluation(config, data)
 
 
 def _spending(
@@ -240,6 +250,7 @@ def before_final(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.label not in {DIRECT, ZERO_SHOT, WINNER}]
 
 
-def _record_inputs(run: RunDirectory, config: RunConfig) -> None:
+def record_inputs(run: RunDirectory, config: RunConfig) -> None:
+    """Write what is asked, and where."""
     run.write("config.json", config.model_dump_json(indent=2) + "\n")
     run.write("environment.json", canonical_json(environment.describe()) + "\n")

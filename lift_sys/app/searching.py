@@ -5,6 +5,9 @@ Owns how a configuration becomes a pool of demo sets, a study and a search.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import dspy
 import optuna
 
 from lift_sys.app.data import Data
@@ -15,11 +18,15 @@ from lift_sys.app.store import RunDirectory
 from metrics.adapters import to_example
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.objectives import directions
+from optimizers.pools import Pool
+from optimizers.space import SearchSpace
 from optimizers.trials import Trial
 from programs.hypers import set_hypers
 from programs.spec_to_code import SpecToCode
 
 SEARCH = "search"
+
+Program = TypeVar("Program", bound=dspy.Module)
 
 
 def prepare_search(
@@ -33,10 +40,25 @@ def prepare_search(
         run: Keeps pool and trials.
         progress: What shows how it goes.
     """
+    pool = obtain_pool(source, run, progress)
+    space = search_space(source.config, pool, student)
+    return search_over(space, pool, source, run, progress)
+
+
+def search_over(
+    space: SearchSpace, pool: Pool, source: Source, run: RunDirectory, progress: Progress
+) -> JointSearch:
+    """Return the search of a space.
+
+    Args:
+        space: What is searched.
+        pool: What its demo sets and instructions are.
+        source: Whose evaluator runs trials.
+        run: Keeps trials.
+        progress: What shows how it goes.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config, data = source.config, source.data
-    pool = obtain_pool(source, run, progress)
-    space = search_space(config, pool, student)
 
     def tell(trial: Trial) -> None:
         run.tell(trial)
@@ -64,10 +86,10 @@ def prepare_search(
 
 
 def compile_winner(
-    search: JointSearch, student: SpecToCode, data: Data, progress: Progress
-) -> SpecToCode:
+    search: JointSearch, student: Program, data: Data, progress: Progress
+) -> Program:
     """Run a search on the dev tasks, and return the program that won."""
     progress.begin(SEARCH)
-    winner: SpecToCode = search.compile(student, valset=[to_example(t) for t in data.dev])
+    winner: Program = search.compile(student, valset=[to_example(t) for t in data.dev])
     progress.end()
     return winner

@@ -110,7 +110,7 @@ def compile_job(source: Source, progress: Progress) -> Found:
         progress.answer()
         return metric(*arguments)
 
-    optimizer = Uniform(config.optimizer, scored, _settings(config, train, student, lm))
+    optimizer = Uniform(config.optimizer, scored, settings_for(config, train, student, lm))
     # DSPy's bars and prints go to standard error and would tear the display of the job apart.
     with (
         Path(os.devnull).open("w") as nowhere,
@@ -127,7 +127,8 @@ def compile_job(source: Source, progress: Progress) -> Found:
     before = list(evaluator.run(student, data.dev, BEFORE))
     after = list(evaluator.run(winner, data.dev, AFTER))
     summary = _summary(config, optimizer.effort, before, after)
-    artifact = compiled_artifact(config, data, winner, after, summary)
+    tokens = Usage.of(call for row in after for call in row.calls).completion_tokens
+    artifact = compiled_artifact(config, data, winner, tokens, summary)
     return Found(winner, artifact, {"compilation": summary}, calls)
 
 
@@ -146,9 +147,14 @@ def _summary(
     )
 
 
-def _settings(
+def settings_for(
     config: RunConfig, train: Sequence[Task], student: SpecToCode, lm: dspy.LM
 ) -> Settings:
+    """Return what an optimizer is given to work on our program.
+
+    Raises:
+        ConfigError: There is nothing to make demos of.
+    """
     labels = {
         task.id: make_demos(task, task.gold_ir, task.reference_code)
         for task in train

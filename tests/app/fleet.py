@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import dspy
 import optuna
 
 from lift_sys.app.database import ROWS, Database
@@ -52,14 +53,14 @@ class Worker:
         with self._log.open("ab", buffering=0) as log:
             log.write(line.encode())
 
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
-        self.note("begun", str(code), task.id)
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
+        self.note("begun", str(answer.code), task.id)
         if self._victim and self._job.executed + 1 == STUCK_IN:
-            self.note("stuck", str(code), task.id)
+            self.note("stuck", str(answer.code), task.id)
             time.sleep(600)
         if not self._victim:
             time.sleep(0.2)  # so that the victims come to have a task
-        return self._job.score(task, code, failure)
+        return self._job.score(task, answer)
 
     def wait_for(self, processes: int) -> None:
         self.note("joined", "", "")

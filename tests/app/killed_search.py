@@ -103,8 +103,8 @@ class Engine(ScriptedEngine):
         return response
 
 
-def score(task: Task, code: str | None, failure: str | None) -> Score:
-    return verdict(passed=hashlib.sha256(f"{task.id}{code}".encode()).digest()[0] < 100)
+def score(task: Task, answer: dspy.Prediction) -> Score:
+    return verdict(passed=hashlib.sha256(f"{task.id}{answer.code}".encode()).digest()[0] < 100)
 
 
 def watch_writes(death: Death) -> None:

@@ -67,7 +67,7 @@ def scripted(sandbox: Sandbox, engine: ScriptedEngine) -> Callable[..., Evaluato
 
     def make(model: str, _: Sandbox, rows: Rows, models: Any, on_row: Any) -> Evaluator:
         return Evaluator(
-            lambda: lm, model, lambda t, c, f: score_code(t, c, f, sandbox), rows, on_row
+            lambda: lm, model, lambda t, a: score_code(t, a.code, a.failure, sandbox), rows, on_row
         )
 
     return make

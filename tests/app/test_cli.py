@@ -269,6 +269,23 @@ def test_an_artifact_that_was_opened_stays_so(artifact: Path, tmp_path: Path) ->
     assert not (tmp_path / "data").exists()
 
 
+def test_a_job_is_explained_and_not_run(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    done = lift("optimize", "--explain", "--runs", str(runs), LIFT_MODELS=str(tmp_path / "models"))
+
+    assert done.returncode == 0, done.stderr
+    assert "## Space: " in done.stdout
+    assert "| search |" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_that_cannot_pay_for_one_evaluation(tmp_path: Path) -> None:
+    refused(
+        lift("optimize", "--explain", "--search-tokens", "9", "--runs", str(tmp_path / "runs")),
+        "search_tokens is 9, and one evaluation of all dev tasks takes about",
+    )
+
+
 def test_a_worker_without_a_study_is_refused(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/study.db"
 

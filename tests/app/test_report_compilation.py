@@ -29,7 +29,7 @@ def test_what_an_optimizer_did_is_told(programs: int, said: str) -> None:
     )
     report = build_report("x", "0", {"a": rows("10")}, []).model_copy(update={"compilation": made})
     text = markdown(report)
-    assert "Optimizer: gepa, from the preset direct." in text
+    assert "Optimizer: gepa, from the program direct." in text
     assert said in text
     assert "passed 2/8" in text
     assert ("flatters" in text) is bool(programs)

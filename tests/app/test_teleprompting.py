@@ -85,7 +85,7 @@ def test_a_job_ends_in_a_report_and_an_artifact_that_answers(
     assert made is not None
     assert outcome.report.search is None
     assert (made.optimizer, made.before.passed, made.after.passed) == (name, 2, 4)
-    assert f"Optimizer: {name}, from the preset {job.preset}." in outcome.text
+    assert f"Optimizer: {name}, from the program {job.preset}." in outcome.text
     assert outcome.report.usage.calls == len(engine.requests)
     assert (made.scored > 0) is (name != "labeled_few_shot")
     assert (made.programs > 1) is (name in MEASURES)
@@ -180,7 +180,7 @@ def test_the_command_runs_it(
     options = "--optimizer bootstrap_few_shot --preset direct --dev-tasks 2 --pool-tasks 2"
     done = CliRunner().invoke(cli.app, ["optimize", *options.split(), "--runs", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert "Optimizer: bootstrap_few_shot, from the preset direct." in done.stdout
+    assert "Optimizer: bootstrap_few_shot, from the program direct." in done.stdout
     assert "the winner was chosen on it" in done.stdout
     assert done.stderr == ""
 

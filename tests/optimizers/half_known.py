@@ -157,8 +157,8 @@ class Setup:
             return optimizer.compile(student or self.student(), trainset=EXAMPLES)
 
     def passed(self, program: dspy.Module) -> int:
-        def score(task: Task, code: str | None, failure: str | None) -> Any:
-            return score_code(task, code, failure, self.sandbox)
+        def score(task: Task, answer: dspy.Prediction) -> Any:
+            return score_code(task, answer.code, answer.failure, self.sandbox)
 
         rows: Rows = Rows()
         evaluator = Evaluator(lambda: self.lm, "script", score, rows)

@@ -126,13 +126,13 @@ class Job:
     def put(self, row: Row) -> None:
         self.rows[row.key] = row
 
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
         with self.lock:
             self.executed += 1
             self.killed = self.killed or self.executed == self.stop_at
             if self.killed:
                 raise InterruptionError
-        return verdict(passed=outcome(self.table, str(code), task.spec)[0])
+        return verdict(passed=outcome(self.table, str(answer.code), task.spec)[0])
 
     def run(
         self,

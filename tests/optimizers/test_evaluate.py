@@ -72,8 +72,8 @@ class Lm:
         )
 
 
-def passing(task: Task, code: str | None, failure: str | None) -> Score:
-    return Score(value=1.0, passed=True, status=Status.PASSED, feedback=f"{task.id}: {code}")
+def passing(task: Task, answer: dspy.Prediction) -> Score:
+    return Score(value=1.0, passed=True, status=Status.PASSED, feedback=f"{task.id}: {answer.code}")
 
 
 def evaluator(lm: Lm, rows: Rows, **more: Any) -> Evaluator:
@@ -127,7 +127,7 @@ def test_no_model_is_asked_for_when_every_row_exists() -> None:
     def no_model() -> dspy.LM:
         pytest.fail("the model was asked for")
 
-    def no_score(task: Task, code: str | None, failure: str | None) -> Score:
+    def no_score(task: Task, answer: dspy.Prediction) -> Score:
         pytest.fail("the task was scored again")
 
     (row,) = Evaluator(no_model, "model", no_score, rows).run(Writer(), [task()], "second")
@@ -183,10 +183,10 @@ def test_what_fails_leaves_no_row_and_those_before_it_stay(where: str) -> None:
                 raise OSError
             super().put(row)
 
-    def score(task: Task, code: str | None, failure: str | None) -> Score:
+    def score(task: Task, answer: dspy.Prediction) -> Score:
         if where == "metric" and task.id == "b":
             raise SandboxError
-        return passing(task, code, failure)
+        return passing(task, answer)
 
     rows = Full()
     lm = Lm([ANSWER] if where == "model" else [ANSWER] * 3)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dspy
 import optuna
 import pytest
 
@@ -42,9 +43,9 @@ class SlowJob(Job):
 
     delays: random.Random
 
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
         time.sleep(self.delays.random() * 0.004)
-        return super().score(task, code, failure)
+        return super().score(task, answer)
 
 
 def slow(table: int, delays: int, **more: Any) -> SlowJob:
@@ -111,7 +112,7 @@ def test_trials_in_flight_do_not_repeat_each_other() -> None:
 class Lockstep(Job):
     """Its slots end their tasks together: once all of them have one, or none comes any more."""
 
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
         with self.all_arrived:
             self.waiting += 1
             group = len(self.groups)
@@ -121,7 +122,7 @@ class Lockstep(Job):
                 self.groups.append(self.waiting)
                 self.waiting = 0
                 self.all_arrived.notify_all()
-        return super().score(task, code, failure)
+        return super().score(task, answer)
 
     all_arrived: threading.Condition
     waiting: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import dspy
 import optuna
 import pytest
 
@@ -27,13 +28,13 @@ class Budgeted(Job):
 
     budget: int = 10**9
 
-    def score(self, task: Task, code: str | None, failure: str | None) -> Score:
+    def score(self, task: Task, answer: dspy.Prediction) -> Score:
         with self.lock:
             spent = self.executed >= self.budget
         if spent:
             msg = "the budget is spent"
             raise BudgetSpent(msg)
-        return super().score(task, code, failure)
+        return super().score(task, answer)
 
 
 def job(budget: int = 10**9) -> Budgeted:

@@ -80,7 +80,7 @@ def test_a_single_task_is_enough() -> None:
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_where_all_or_nothing_passes_the_cheapest_wins(passed: bool) -> None:
-    def score(task: Task, code: str | None, failure: str | None) -> Score:
+    def score(task: Task, answer: dspy.Prediction) -> Score:
         return verdict(passed=passed)
 
     joint = search(Job(0, in_memory), score=score)
@@ -89,13 +89,13 @@ def test_where_all_or_nothing_passes_the_cheapest_wins(passed: bool) -> None:
     assert joint.best.tokens == min(trial.tokens for trial in complete)
 
 
-def _raises(task: Task, code: str | None, failure: str | None) -> Score:
+def _raises(task: Task, answer: dspy.Prediction) -> Score:
     if task.id == "t2":
         raise KeyError("gone")
     return verdict(passed=True)
 
 
-def _nan(task: Task, code: str | None, failure: str | None) -> Score:
+def _nan(task: Task, answer: dspy.Prediction) -> Score:
     value = math.nan if task.id == "t1" else 1.0
     return verdict(passed=True).model_copy(update={"value": value})
 

@@ -63,7 +63,9 @@ def answer_in_turn() -> Any:
 
 def make_evaluator(engine: ReplayEngine, sandbox: Sandbox, rows: Rows) -> Evaluator:
     lm = dspy.LM(f"local/{MODEL}", engine=engine, cache=False, num_retries=0)
-    return Evaluator(lambda: lm, "identity", lambda t, c, f: score_code(t, c, f, sandbox), rows)
+    return Evaluator(
+        lambda: lm, "identity", lambda t, a: score_code(t, a.code, a.failure, sandbox), rows
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)

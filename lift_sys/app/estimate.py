@@ -1,0 +1,298 @@
+"""What a job will cost, before anything is spent: from measured rates, phase by phase.
+
+Owns the phases of a job as a sum of answers, and the least that a search must be allowed. Each cost
+is a range: ``low`` where the first candidate is good enough every time, ``high`` where every one is
+drawn and rewritten. What no rate is known for stays unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lift_sys.app.data import Data
+from lift_sys.app.pool import teach
+from lift_sys.app.rates import Rates, StageRate, shipped_rates
+from lift_sys.app.space import search_space
+from lift_sys.config import JOINT, RunConfig
+from lift_sys.errors import ConfigError
+from lift_sys.inference import catalogue
+from lift_sys.sandbox.base import ClosedSandbox
+from optimizers.pools import DemoSet, Pool
+from optimizers.space import Point, SearchSpace
+from programs.expense import expenses
+from programs.hypers import hypers_of, set_hypers
+from programs.presets import make_program
+from programs.spec_to_code import SpecToCode
+
+SAMPLED = 200
+"""Points of the space whose mean stands for a trial that the sampler will propose."""
+
+NO_DEMOS = Pool(sets=(DemoSet(name="none", tasks=(), demos={}),))
+
+HOUR = 3600.0
+MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What answers cost.
+
+    Attributes:
+        tokens_out: Generated.
+        tokens_in: Of prompts, cached ones included.
+        seconds: Wall time of the answers, one after the other.
+        usd: At the prices of the catalogue; NaN where one is not known.
+    """
+
+    tokens_out: float = 0.0
+    tokens_in: float = 0.0
+    seconds: float = 0.0
+    usd: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.tokens_out + other.tokens_out,
+            self.tokens_in + other.tokens_in,
+            self.seconds + other.seconds,
+            self.usd + other.usd,
+        )
+
+    def __mul__(self, factor: float) -> Cost:
+        return Cost(
+            self.tokens_out * factor,
+            self.tokens_in * factor,
+            self.seconds * factor,
+            self.usd * factor,
+        )
+
+    def within(self, tokens_out: float) -> Cost:
+        """Return as much of it as this many generated tokens pay for."""
+        return self * min(1.0, tokens_out / self.tokens_out) if self.tokens_out else self
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A range of costs, or what is not known of them.
+
+    Attributes:
+        low: Where the first candidate is good enough every time.
+        high: Where everything is drawn and rewritten.
+        unknown: Models and stages without a rate; if there are any, the costs mean nothing.
+        used: The rates that it rests on.
+    """
+
+    low: Cost = Cost()
+    high: Cost = Cost()
+    unknown: frozenset[tuple[str, str]] = frozenset()
+    used: frozenset[tuple[str, str]] = frozenset()
+
+    def __add__(self, other: Estimate) -> Estimate:
+        return Estimate(
+            self.low + other.low,
+            self.high + other.high,
+            self.unknown | other.unknown,
+            self.used | other.used,
+        )
+
+    def __mul__(self, factor: float) -> Estimate:
+        return Estimate(self.low * factor, self.high * factor, self.unknown, self.used)
+
+    def within(self, tokens_out: float) -> Estimate:
+        """Return as much of it as this many generated tokens pay for."""
+        low, high = self.low.within(tokens_out), self.high.within(tokens_out)
+        return Estimate(low, high, self.unknown, self.used)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a job.
+
+    Attributes:
+        name: As the job calls it.
+        what: What is run in it.
+        estimate: Of its cost.
+    """
+
+    name: str
+    what: str
+    estimate: Estimate
+
+
+@dataclass
+class Estimator:
+    """Estimates what programs cost on one task.
+
+    Attributes:
+        model: Id of the job's model.
+        rates: What is known of answers.
+    """
+
+    model: str
+    rates: Rates
+    _program: Any = field(default_factory=lambda: make_program("single", ClosedSandbox()))
+
+    def preset(self, name: str) -> Estimate:
+        """Estimate a preset."""
+        return self.program(make_program(name, ClosedSandbox()))
+
+    def point(self, point: Point) -> Estimate:
+        """Estimate a point of a space; what is no hyper, as a demo set, costs no answer."""
+        hypers = hypers_of(self._program)
+        set_hypers(self._program, {path: hypers[path].space.choices[0] for path in hypers})
+        set_hypers(self._program, {path: v for path, v in point.items() if path in hypers})
+        return self.program(self._program)
+
+    def program(self, program: SpecToCode) -> Estimate:
+        """Estimate a program."""
+        total = Estimate()
+        for expense in expenses(program):
+            model = expense.model or self.model
+            key = (model, expense.stage)
+            if key in self.rates:
+                cost = _cost(model, self.rates[key])
+                used = frozenset({key})
+                total += Estimate(cost * expense.fewest, cost * expense.most, used=used)
+            else:
+                total += Estimate(unknown=frozenset({key}))
+        return total
+
+    def mean(self, space: SearchSpace, seed: int) -> Estimate:
+        """Estimate a point of a space that nothing is known of: the mean of sampled ones."""
+        return _sum(self.point(p) for p in _sampled(space, seed)) * (1 / SAMPLED)
+
+
+class _Sampling:
+    """A trial that takes each choice with the same probability."""
+
+    def __init__(self, source: random.Random) -> None:
+        self._source = source
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # noqa: ARG002 (Optuna's)
+        """Return one of the choices."""
+        return self._source.choice(choices)
+
+
+def _sampled(space: SearchSpace, seed: int) -> list[Point]:
+    trial = _Sampling(random.Random(f"{seed}/estimate"))  # noqa: S311 (not a secret)
+    return [space.suggest(trial) for _ in range(SAMPLED)]
+
+
+def _cost(model: str, rate: StageRate) -> Cost:
+    price = catalogue.get(model).price
+    if price is None:
+        usd = math.nan
+    else:
+        asked = rate.tokens_in * price.million_input + rate.tokens_out * price.million_output
+        usd = asked / MILLION + rate.seconds / HOUR * price.hour
+    return Cost(rate.tokens_out, rate.tokens_in, rate.seconds, usd)
+
+
+def _sum(estimates: Iterable[Estimate]) -> Estimate:
+    return sum(estimates, Estimate())
+
+
+def estimate_job(
+    config: RunConfig, data: Data, space: SearchSpace, rates: Rates, *, open_test: bool
+) -> list[Phase]:
+    """Estimate each phase of a job that begins anew.
+
+    Args:
+        config: The job.
+        data: Its task sets.
+        space: What is searched.
+        rates: What is known of answers.
+        open_test: Whether the final table is of the test set.
+    """
+    estimator = Estimator(config.model, rates)
+    if config.optimizer != JOINT:
+        return _compiling(config, data, estimator, open_test=open_test)
+    first = [space.complete(point) for point in config.first_points][: config.trials]
+    mean = estimator.mean(space, config.seed)
+    dev, final = len(data.dev), len(data.test if open_test else data.dev)
+    pool = min(config.pool_tasks, len(data.train))
+    teachers = _sum(estimator.program(teach(t, ClosedSandbox())) for t in config.teachers)
+    taught = ", ".join(teacher.name for teacher in config.teachers)
+    trials = _sum(map(estimator.point, first)) + mean * (config.trials - len(first))
+    search = (trials * dev).within(config.search_tokens)
+    table = estimator.preset("direct") + estimator.preset("single") + mean
+    again = mean * (config.reevaluate * dev)
+    return [
+        Phase("demo pool", f"{pool} train tasks, {taught}", teachers * pool),
+        *([_proposing(config)] if config.instructions else []),
+        Phase("search", f"at most {config.trials} trials of {dev} dev tasks", search),
+        *(
+            [Phase("re-evaluation", f"{config.reevaluate} trials of {dev} dev tasks", again)]
+            if config.reevaluate
+            else []
+        ),
+        Phase("final table", f"direct, single and the winner on {final} tasks", table * final),
+    ]
+
+
+def _compiling(
+    config: RunConfig, data: Data, estimator: Estimator, *, open_test: bool
+) -> list[Phase]:
+    """Return the phases of a job whose optimizer is one of DSPy's, which asks what it likes."""
+    tasks, dev = min(config.pool_tasks, len(data.train)), len(data.dev)
+    final = len(data.test if open_test else data.dev)
+    start = estimator.preset(config.preset)
+    unknown = Estimate(unknown=frozenset({(config.model, f"what {config.optimizer} asks")}))
+    table = estimator.preset("direct") + estimator.preset("single") + start
+    what = f"{config.optimizer} on {tasks} train and {dev} dev tasks"
+    return [
+        Phase("search", what, unknown),
+        Phase(
+            "before and after",
+            f"2 programs on {len(data.dev)} dev tasks",
+            start * 2 * len(data.dev),
+        ),
+        Phase("final table", f"direct, single and the winner on {final} tasks", table * final),
+    ]
+
+
+def _proposing(config: RunConfig) -> Phase:
+    """Return the phase whose cost depends on what the proposers find."""
+    asked = ", ".join(f"{count} of {name}" for name, count in config.instructions.items())
+    unknown = frozenset({(config.model, "proposed instructions")})
+    return Phase("instructions", f"for each stage {asked}", Estimate(unknown=unknown))
+
+
+def check_evaluation(config: RunConfig, data: Data) -> None:
+    """Refuse a job that could not pay for its first trial.
+
+    The rates are the shipped ones, so that the answer is the same wherever it is asked. Where there
+    are none, an answer has at least one token.
+
+    Raises:
+        ConfigError: It says which limit is too low, and how much is needed at least.
+    """
+    estimator = Estimator(config.model, shipped_rates())
+    space = search_space(config, NO_DEMOS, make_program("single", ClosedSandbox()))
+    first = [space.complete(point) for point in config.first_points[:1]]
+    costs = [estimator.point(point) for point in first or _sampled(space, config.seed)]
+    if config.optimizer != JOINT:
+        costs = [estimator.preset(config.preset)]
+    cheapest = min(costs, key=lambda cost: cost.low.tokens_out)
+    each = Cost(tokens_out=1.0) if cheapest.unknown else cheapest.low
+    trial, budget = each * len(data.dev), config.budget
+    if config.optimizer == JOINT:
+        _require("search_tokens", config.search_tokens, trial.tokens_out)
+    if budget.tokens is not None:
+        _require("the budget in tokens", budget.tokens, trial.tokens_out + trial.tokens_in)
+    if budget.usd is not None and trial.usd > budget.usd:
+        msg = f"the budget is {budget.usd:g} USD, and one evaluation takes about {trial.usd:.4f}"
+        raise ConfigError(msg)
+
+
+def _require(name: str, limit: int, needed: float) -> None:
+    least = math.ceil(needed)
+    if limit < least:
+        msg = (
+            f"{name} is {limit:,}, and one evaluation of all dev tasks takes about {least:,}; give"
+            " at least that, or fewer dev tasks"
+        )
+        raise ConfigError(msg)

@@ -1,0 +1,129 @@
+"""A caller's own program and metric, in the form in which a job runs and scores ours.
+
+Owns which fields of a task a program is given, what a metric's answer means, and what identifies
+code that is not ours. A program that raises has given no answer; a backend that fails ends the job.
+"""
+
+from __future__ import annotations
+
+import inspect
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import LMError
+
+from lift_sys.errors import ConfigError, LiftError, ProviderError
+from lift_sys.record import digest
+from lift_sys.tasks import Task
+from lift_sys.verdict import Score
+from metrics.adapters import to_example
+
+Metric = Callable[..., Any]
+"""DSPy's metric: called with example, prediction and trace; it returns a number, a ``bool`` or a
+prediction with a ``score`` and ``feedback``; higher is better."""
+
+FIELDS = ("spec", "entry_point", "visible", "rollout")
+"""What a program may be given, by name."""
+
+
+def taken_fields(program: dspy.Module) -> tuple[str, ...]:
+    """Return which fields of a task a program takes.
+
+    A ``forward`` that takes any name, as that of ``dspy.Predict``, takes those that are input
+    fields of a predictor.
+
+    Raises:
+        ConfigError: It does not take the spec.
+    """
+    parameters = inspect.signature(program.forward).parameters
+    names = set(parameters)
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        names |= {f for p in program.predictors() for f in p.signature.input_fields}
+    if "spec" not in names:
+        msg = (
+            f"{type(program).__name__} does not take a task's 'spec'; give its forward, or the "
+            f"signature of its predictor, inputs of these names: {', '.join(FIELDS)}"
+        )
+        raise ConfigError(msg)
+    return tuple(field for field in FIELDS if field in names)
+
+
+def ask(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
+    """Run a program on what it may see of a task.
+
+    Raises:
+        ProviderError: The backend failed.
+        LiftError: Another failure that is not the program's.
+    """
+    view = task.view
+    given = {
+        "spec": view.spec,
+        "entry_point": view.entry_point,
+        "visible": view.visible,
+        "rollout": rollout,
+    }
+    try:
+        return program(**{field: given[field] for field in taken_fields(program)})
+    except LiftError:
+        raise
+    except LMError as error:
+        msg = f"the backend failed on the task {task.id!r}: {error}"
+        raise ProviderError(msg) from error
+    except Exception as error:  # noqa: BLE001 (the program's own failure, whatever it is)
+        return dspy.Prediction(code=None, failure=f"{type(error).__name__}: {error}")
+
+
+class OwnMetric:
+    """A caller's metric as a job scores.
+
+    Args:
+        metric: Higher is better.
+        threshold: A task passes from this score on.
+    """
+
+    def __init__(self, metric: Metric, threshold: float) -> None:
+        self._metric = metric
+        self._threshold = threshold
+        self.__name__ = getattr(metric, "__name__", type(metric).__name__)
+
+    def __call__(self, task: Task, answer: dspy.Prediction) -> Score:
+        """Score an answer; one that a program failed to give is worth 0."""
+        if answer.get("failure"):
+            return Score(value=0.0, passed=False, status=None, feedback=str(answer.failure))
+        result: Any = self._metric(to_example(task), answer, None)
+        score: Any = getattr(result, "score", result)
+        value = float(score)
+        feedback = str(getattr(result, "feedback", ""))
+        passed = value >= self._threshold
+        return Score(value=value, passed=passed, status=None, feedback=feedback)
+
+
+def identity_of(*codes: object) -> str:
+    """Return what identifies programs and metrics: the SHA-256 of the source files behind them.
+
+    What has no source, as code typed into a session, is never the same twice.
+
+    Args:
+        codes: Modules, functions or other callables.
+    """
+    return digest([part for code in codes for part in _parts(code)])
+
+
+def _parts(code: object) -> Iterator[str]:
+    modules = [m for _, m in code.named_sub_modules()] if isinstance(code, dspy.Module) else []
+    things: list[Any] = [type(m) for m in modules] or [
+        code if inspect.isroutine(code) else type(code)
+    ]
+    for thing in dict.fromkeys(things):
+        yield f"{thing.__module__}.{thing.__qualname__}"
+        if not thing.__module__.startswith("dspy."):
+            yield _source(thing)
+
+
+def _source(thing: Any) -> str:
+    try:
+        return inspect.getsource(inspect.getmodule(thing) or thing)
+    except (OSError, TypeError):
+        return uuid.uuid4().hex

@@ -1,0 +1,169 @@
+"""What a job costs is estimated from rates, as ranges; what has no rate is unknown."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from lift_sys.app.data import Data, load_data
+from lift_sys.app.estimate import (
+    NO_DEMOS,
+    Cost,
+    Estimate,
+    Estimator,
+    check_evaluation,
+    estimate_job,
+)
+from lift_sys.app.rates import StageRate
+from lift_sys.app.space import search_space
+from lift_sys.config import RunConfig
+from lift_sys.errors import ConfigError
+from lift_sys.sandbox.base import ClosedSandbox
+from programs.presets import make_program
+
+MODEL = "qwen2.5-coder-0.5b"
+CLAUDE = "claude"
+
+
+def rate(tokens: int) -> StageRate:
+    return StageRate(calls=9, tokens_out=tokens, tokens_in=1000, seconds=2)
+
+
+RATES = {(MODEL, "code"): rate(10), (MODEL, "ir"): rate(100), (CLAUDE, "code"): rate(10)}
+PROGRAM = make_program("single", ClosedSandbox())
+DIRECT = {"ir_detail": "none", "code_sees": "spec"}
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return load_data(RunConfig())
+
+
+def phases(config: RunConfig, data: Data, *, open_test: bool = False) -> dict[str, Estimate]:
+    space = search_space(config, NO_DEMOS, PROGRAM)
+    found = estimate_job(config, data, space, RATES, open_test=open_test)
+    return {phase.name: phase.estimate for phase in found}
+
+
+def fixed(**more: Any) -> RunConfig:
+    """A job with one point only, whose answers cost 110 tokens."""
+    return RunConfig(space={"temperature": (0.0,)}, first_points=(), **more)
+
+
+def test_a_point_costs_the_answers_of_its_stages() -> None:
+    estimate = Estimator(MODEL, RATES).point({"demos": "none", "temperature": 0.7, "n": 3})
+
+    assert estimate.low == Cost(110, 2000, 4)
+    assert estimate.high == Cost(330, 6000, 12)
+    assert estimate.used == {(MODEL, "code"), (MODEL, "ir")}
+
+
+def test_points_do_not_remember_each_other() -> None:
+    estimator = Estimator(MODEL, RATES)
+    before = estimator.point({})
+    estimator.point({"n": 3, "temperature": 0.7, "reason": True})
+
+    assert estimator.point({}) == before
+
+
+def test_prices_of_the_catalogue_count() -> None:
+    direct = Estimator(CLAUDE, RATES).point(DIRECT)
+
+    assert direct.low.usd == pytest.approx((1000 * 3 + 10 * 15) / 1e6)
+
+
+def test_a_stage_without_a_rate_is_unknown() -> None:
+    estimate = Estimator(MODEL, RATES).point({"reason": True, "ir_generator.model": CLAUDE})
+
+    assert estimate.unknown == {(MODEL, "reason"), (CLAUDE, "ir")}
+
+
+def test_each_phase_is_estimated(data: Data) -> None:
+    found = phases(fixed(trials=3, search_tokens=10**6), data)
+
+    assert {name: estimate.high.tokens_out for name, estimate in found.items()} == {
+        "demo pool": 6 * 110,
+        "search": pytest.approx(3 * 8 * 110),
+        "final table": pytest.approx(8 * (10 + 110 + 110)),
+    }
+
+
+def test_every_teacher_is_asked_and_proposals_are_unknown(data: Data) -> None:
+    teachers = ({"preset": "direct"}, {"preset": "single", "rollout": 1})
+    job = RunConfig.model_validate({"teachers": teachers, "instructions": {"grounded": 2}})
+    found = phases(job, data)
+
+    assert found["demo pool"].high.tokens_out == 6 * (10 + 110)
+    assert found["instructions"].unknown == {(MODEL, "proposed instructions")}
+
+
+def test_the_search_ends_with_its_tokens_and_the_other_phases_do_not(data: Data) -> None:
+    job = fixed(trials=100, search_tokens=1_100, reevaluate=2)
+    found = phases(job, data, open_test=True)
+
+    assert found["search"].high.tokens_out == pytest.approx(1_100)
+    assert found["search"].high.seconds == pytest.approx(10 * 4)
+    assert found["re-evaluation"].low.tokens_out == pytest.approx(2 * 8 * 110)
+    assert found["final table"].low.tokens_out == pytest.approx(18 * 230)
+
+
+def test_first_points_count_as_what_they_are(data: Data) -> None:
+    space = {"ir_detail": ("basic", "none"), "temperature": (0.0,)}
+    one = {**DIRECT, "temperature": 0.0}
+    job = RunConfig.model_validate({"space": space, "first_points": (one,), "trials": 1})
+
+    assert phases(job, data)["search"].high.tokens_out == 8 * 10
+
+
+def test_the_mean_lies_between_the_cheapest_and_the_dearest_point() -> None:
+    job = RunConfig.model_validate({"space": {"n": (1, 3), "temperature": (0.0, 0.7)}})
+    mean = Estimator(MODEL, RATES).mean(search_space(job, NO_DEMOS, PROGRAM), seed=0)
+
+    assert mean.low.tokens_out == pytest.approx(110)
+    assert 110 < mean.high.tokens_out < 330
+
+
+def test_a_search_that_cannot_pay_for_one_evaluation_is_refused(data: Data) -> None:
+    with pytest.raises(ConfigError, match=r"one evaluation of all dev tasks takes about 1,\d{3};"):
+        check_evaluation(RunConfig(search_tokens=100), data)
+
+
+def test_the_least_that_is_named_is_enough(data: Data) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        check_evaluation(RunConfig(search_tokens=1), data)
+    least = int(str(refusal.value).split("about ")[1].split(";")[0].replace(",", ""))
+
+    check_evaluation(RunConfig(search_tokens=least), data)
+    with pytest.raises(ConfigError):
+        check_evaluation(RunConfig(search_tokens=least - 1), data)
+
+
+def test_without_first_points_the_cheapest_point_is_what_must_be_paid(data: Data) -> None:
+    dear = RunConfig(space={"temperature": (0.0,), "ir_detail": ("basic",)}, first_points=())
+    cheap = RunConfig(space={"temperature": (0.0,), "ir_detail": ("basic", "none")})
+    cheap = cheap.model_copy(update={"first_points": (), "search_tokens": 600})
+
+    check_evaluation(cheap, data)
+    with pytest.raises(ConfigError, match="one evaluation"):
+        check_evaluation(dear.model_copy(update={"search_tokens": 600}), data)
+
+
+def test_a_budget_must_pay_for_one_evaluation(data: Data) -> None:
+    check_evaluation(RunConfig.model_validate({"budget": {"usd": 0.0001}}), data)  # it is free
+    with pytest.raises(ConfigError, match="the budget in tokens is 3,000, and one evaluation"):
+        check_evaluation(RunConfig.model_validate({"budget": {"tokens": 3_000}}), data)
+
+
+def test_where_nothing_was_measured_a_task_needs_a_token(data: Data) -> None:
+    unknown = RunConfig(model="qwen2.5-coder-7b", search_tokens=8)
+
+    check_evaluation(unknown, data)
+    with pytest.raises(ConfigError, match="about 8;"):
+        check_evaluation(unknown.model_copy(update={"search_tokens": 7}), data)
+
+
+def test_an_empty_estimate_stays_within_any_limit() -> None:
+    assert Estimate().within(0) == Estimate()
+    assert dataclasses.replace(Estimate(), low=Cost(10, 20)).within(5).low == Cost(5, 10)

@@ -1,0 +1,115 @@
+"""A caller's program and metric: what they are given, what they answer, and what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dspy
+import pytest
+from dspy.utils.exceptions import LMError
+
+from lift_sys.app.own_program import OwnMetric, ask, identity_of, taken_fields
+from lift_sys.errors import ConfigError, ProviderError, SandboxError
+from lift_sys.tasks import Case, Task
+from programs.hypers import Hyper
+
+TASK = Task(
+    id="t", spec="Return one.", entry_point="one", category="c", split="dev", source="test",
+    visible=(Case(args="()", expected="1"),), hidden=(Case(args="(2,)", expected="2"),),
+)  # fmt: skip
+
+
+class Own(dspy.Module):
+    def __init__(self, answer: Callable[..., Any] = dict) -> None:
+        super().__init__()
+        self.n = Hyper("n", 1, 2)
+        self.answer = answer
+
+    def forward(self, spec: str, rollout: int) -> dspy.Prediction:
+        return dspy.Prediction(**self.answer(spec=spec, rollout=rollout))
+
+
+class NoSpec(dspy.Module):
+    def forward(self, question: str) -> None: ...
+
+
+def raising(error: Exception) -> Own:
+    def answer(**_: Any) -> dict[str, Any]:
+        raise error
+
+    return Own(answer)
+
+
+def equals(example: dspy.Example, pred: dspy.Prediction, trace: Any = None) -> bool:
+    return bool(pred.code == example.spec)
+
+
+@pytest.mark.parametrize(
+    ("program", "fields"),
+    [
+        (Own(), ("spec", "rollout")),
+        (dspy.Predict("spec -> code"), ("spec",)),
+        (dspy.ChainOfThought("spec, entry_point -> code"), ("spec", "entry_point")),
+    ],
+)
+def test_a_program_is_given_what_it_takes(program: dspy.Module, fields: tuple[str, ...]) -> None:
+    assert taken_fields(program) == fields
+
+
+def test_a_program_is_asked_and_never_shown_hidden_cases() -> None:
+    answer = ask(Own(), TASK, 3)
+
+    assert answer.toDict() == {"spec": "Return one.", "rollout": 3}
+
+
+@pytest.mark.parametrize("program", [NoSpec(), dspy.Predict("question -> answer")])
+def test_a_program_that_takes_no_spec_is_refused(program: dspy.Module) -> None:
+    with pytest.raises(ConfigError, match="does not take a task's 'spec'"):
+        taken_fields(program)
+
+
+def test_a_program_that_raises_has_no_answer() -> None:
+    answer = ask(raising(KeyError("x")), TASK, 0)
+
+    assert (answer.code, answer.failure) == (None, "KeyError: 'x'")
+    assert OwnMetric(equals, 1.0)(TASK, answer).value == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(LMError("down"), ProviderError), (SandboxError("broken"), SandboxError)],
+)
+def test_what_is_not_the_programs_fault_ends_the_job(
+    error: Exception, raised: type[Exception]
+) -> None:
+    with pytest.raises(raised):
+        ask(raising(error), TASK, 0)
+
+
+@pytest.mark.parametrize(
+    ("result", "value", "passed"),
+    [
+        (True, 1.0, True),
+        (0.79, 0.79, False),
+        (0.8, 0.8, True),
+        (dspy.Prediction(score=0.9, feedback="nearly"), 0.9, True),
+    ],
+)
+def test_a_metric_may_answer_as_dspy_allows(result: Any, value: float, passed: bool) -> None:
+    score = OwnMetric(lambda *_: result, 0.8)(TASK, dspy.Prediction(code="x"))
+
+    assert (score.value, score.passed) == (value, passed)
+    assert score.feedback == ("nearly" if value == 0.9 else "")
+
+
+def test_an_identity_stays_as_long_as_the_source_does() -> None:
+    assert identity_of(Own(), equals) == identity_of(Own(), equals)
+    assert identity_of(Own()) != identity_of(dspy.Predict("spec -> code"))
+
+
+def test_code_without_a_source_is_never_the_same_twice() -> None:
+    scope: dict[str, Any] = {"__name__": "typed"}
+    exec("def metric(*_): return 1", scope)  # noqa: S102 (stands for a session)
+
+    assert identity_of(scope["metric"]) != identity_of(scope["metric"])
