@@ -22,6 +22,7 @@ from lift_sys.app.assemble import (
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import FINAL, WINNER
 from lift_sys.app.front import artifact_of, front_of
+from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.models import model_source
 from lift_sys.app.own_job import OwnJob, describe_model
 from lift_sys.app.own_pool import traced_pool
@@ -106,7 +107,8 @@ def optimize_own(job: OwnJob, runs: Path, sandbox: Sandbox, progress: Progress) 
         record_inputs(run, job.config)
         rows, calls = run.rows(), run.calls()
         before = [row for row in rows if row.label not in {GIVEN, WINNER}]
-        spending = Spending(job.config.budget, run, before, len(job.data.dev))
+        allowance = Allowance(budget=job.config.budget, final_tasks=len(job.data.dev))
+        spending = Spending(run.allow(allowance), run.ledger(), before)
         models = model_source(calls, spending.account)
         lm = _paid(job.lm, calls, spending.account) if job.lm else models(job.config.model)
         bench = _Bench(job, sandbox, lm, models)
