@@ -26,6 +26,7 @@ from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.ahead import Ahead, Begun, Threads
+from optimizers.executor import Executor
 from optimizers.trials import Tried
 
 
@@ -126,11 +127,16 @@ class Evaluator:
         self._rows = rows
         self._on_row = on_row
         self._threads = Threads[Row]()
+        self._executor: Executor | None = None
+
+    def execute_elsewhere(self, executor: Executor) -> None:
+        """Let an executor execute what is begun from now on; rows are kept here as before."""
+        self._executor = executor
 
     @property
     def slots(self) -> int:
-        """How many requests the model answers at the same time, at least 1."""
-        return concurrency_of(self._lm())
+        """How many tasks are executed at the same time, at least 1: here, as the model answers."""
+        return self._executor.slots if self._executor else concurrency_of(self._lm())
 
     def run(
         self, program: dspy.Module, tasks: Iterable[Task], label: str, rollout: int = 0
@@ -192,6 +198,8 @@ class Evaluator:
         return row
 
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
+        if self._executor:
+            return self._executor.execute(prepared, task, key)
         view, program = task.view, prepared.program
         trace: list[Any] = []
         lm = self._lm()

@@ -62,6 +62,12 @@ def optimize(
         str | None,
         typer.Option(help="Which program to end with, e.g. 'cheapest within 2 points'."),
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where tasks are executed: local, or modal (containers).")
+    ] = None,
+    containers: Annotated[
+        int | None, typer.Option(min=1, help="Most Modal containers at the same time.")
+    ] = None,
     runs: Runs = Path("runs"),
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
@@ -86,6 +92,7 @@ def optimize(
         "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
         "budget": jobs.read_budget(budget or ()),
         "objectives": objective or None, "wish": wish,
+        "executor": jobs.read_executor(executor, containers, unsafe=unsafe),
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     data = load_data(job)

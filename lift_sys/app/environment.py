@@ -17,7 +17,7 @@ from pathlib import Path
 import platformdirs
 
 import lift_sys
-from lift_sys.errors import DatasetError
+from lift_sys.errors import ConfigError, DatasetError
 
 APP_NAME = "lift-sys"
 SHIPPED = ("train", "dev", "test", "phase3")
@@ -81,13 +81,33 @@ def _shipped_file(name: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def source_root() -> Path:
+    """Return the folder that holds our packages."""
+    return Path(lift_sys.__file__).parent.parent
+
+
+def lock_file() -> Path:
+    """Return the locked dependencies: of the clone, or those that the package carries.
+
+    Raises:
+        ConfigError: Neither is there.
+    """
+    package = Path(lift_sys.__file__).parent
+    places = (package / "requirements.lock", source_root() / "requirements.lock")
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        msg = f"no requirements.lock in {source_root()} or {package}; install lift-sys again"
+        raise ConfigError(msg)
+    return found
+
+
 def source_digest() -> str:
     """Return the SHA-256 of the code and data that decide what an executed task gives.
 
     Rows carry it in their address, so that a changed program, metric or sandbox is run again. The
     app and the optimizers are left out: they decide what is run, not what comes of it.
     """
-    root = Path(lift_sys.__file__).parent.parent
+    root = source_root()
     inner = ("ir", "knowledge", "inference", "sandbox")
     parts = ("programs", "metrics", *(f"lift_sys/{name}" for name in inner))
     kinds = ("*.py", "*.toml", "*.json")

@@ -16,6 +16,7 @@ import optuna
 
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
+from lift_sys.app.containers import ContainerExecutor, check_executor, sent_elsewhere
 from lift_sys.app.data import Data
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import (
@@ -109,14 +110,18 @@ def optimize(
     started = time.perf_counter()
     _check(config, data, sandbox)
     run = run_directory(config, data, runs)
-    with run.locked():
+    with run.locked(), sent_elsewhere(config) as send:
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         spending = _spending(config, data, (run, rows), opened=ledger is not None)
-        models = model_source(run.calls(), spending.account)
+        calls = run.calls()
+        models = model_source(calls, spending.account)
         watch = spending.watch(progress.row)
         evaluator = make_evaluator(config.model, sandbox, rows, models, watch)
+        if send:
+            executor = ContainerExecutor(config, send, calls, spending.account)
+            evaluator.execute_elsewhere(executor)
         spending.account.enter(POOL)
         pool = obtain_pool(Source(config, data, evaluator, sandbox, models), run, progress)
         student = make_program("single", sandbox).with_models(models)
@@ -210,6 +215,7 @@ def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
     for teacher in config.teachers:
         teach(teacher, sandbox)
     check_costs(config)
+    check_executor(config)
     check_budget(config.budget, models_of_job(config), data.dev)
 
 
