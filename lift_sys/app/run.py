@@ -16,7 +16,7 @@ import optuna
 
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
-from lift_sys.app.containers import ContainerExecutor, check_executor, sent_elsewhere
+from lift_sys.app.containers import ContainerExecutor, Send, check_executor, sent_elsewhere
 from lift_sys.app.data import Data
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import (
@@ -40,6 +40,7 @@ from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
+from lift_sys.inference.budget import Account
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
@@ -115,13 +116,8 @@ def optimize(
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         spending = _spending(config, data, (run, rows), opened=ledger is not None)
-        calls = run.calls()
-        models = model_source(calls, spending.account)
         watch = spending.watch(progress.row)
-        evaluator = make_evaluator(config.model, sandbox, rows, models, watch)
-        if send:
-            executor = ContainerExecutor(config, send, calls, spending.account)
-            evaluator.execute_elsewhere(executor)
+        models, evaluator = _equip(config, (run, rows), (sandbox, send), spending.account, watch)
         spending.account.enter(POOL)
         pool = obtain_pool(Source(config, data, evaluator, sandbox, models), run, progress)
         student = make_program("single", sandbox).with_models(models)
@@ -155,6 +151,23 @@ def optimize(
         seconds = time.perf_counter() - started
         run.note_invocation(seconds, progress.engine_seconds)
         return Outcome(report, text, run.path, saved, seconds, progress.engine_seconds)
+
+
+def _equip(
+    config: RunConfig,
+    kept: tuple[RunDirectory, Rows],
+    place: tuple[Sandbox, Send | None],
+    account: Account,
+    on_row: Callable[[Row, bool], None],
+) -> tuple[Models, Evaluator]:
+    """Return the models of a job, and what runs its programs: here or in containers."""
+    (run, rows), (sandbox, send) = kept, place
+    calls = run.calls()
+    models = model_source(calls, account)
+    evaluator = make_evaluator(config.model, sandbox, rows, models, on_row)
+    if send:
+        evaluator.execute_elsewhere(ContainerExecutor(config, send, calls, account))
+    return models, evaluator
 
 
 def make_evaluator(
