@@ -17,6 +17,9 @@ Choice = str | int | float | bool
 SetKind = Literal["spread", "short", "bank"]
 """How a demo set is made; ``optimizers.pools`` says what each is."""
 
+JOINT = "joint"
+"""The optimizer that searches demos and hypers together; every other one is DSPy's."""
+
 Proposer = Literal["grounded", "copro", "gepa"]
 """Who writes candidates for instructions; ``optimizers.instructions`` says how each works."""
 
@@ -93,13 +96,16 @@ class RunConfig(Versioned):
 
     Attributes:
         model: Id in the catalogue.
+        optimizer: ``joint``, or a name in ``optimizers.recipes.RECIPES``.
+        preset: The program that one of DSPy's optimizers starts from, and whose hypers it keeps.
         seed: Of everything that is random.
         train_data: A shipped set (``train``) or the path of a task file; demos come from it.
         dev_data: Likewise; selection uses it.
         test_data: Likewise; only the final table uses it.
         pool_tasks: Train tasks that each teacher is run on to bootstrap demos, and that proposers
-            of instructions are shown.
-        demos: Demos in a demo set that is no bank.
+            of instructions are shown; those that one of DSPy's optimizers is given.
+        demos: Demos in a demo set that is no bank; most that one of DSPy's optimizers gives a
+            predictor.
         demo_sets: Which demo sets are made of gold demos and of each teacher's. A bank holds all of
             them; search ``code_generator.demo_choice`` and the like beside it.
         teachers: Whose passing answers become demos.
@@ -110,7 +116,7 @@ class RunConfig(Versioned):
             like, beside the program's own.
         dev_tasks: Dev tasks every trial runs.
         test_tasks: Most test tasks in the final table.
-        trials: Most trials.
+        trials: Most trials; most programs that one of DSPy's optimizers runs on all dev tasks.
         search_tokens: Generated tokens after which the search ends.
         drop_alpha: Most probability that racing gives up a trial that would have passed as many
             tasks as the best one, e.g. 0.05; 0 gives up only what exactly cannot win.
@@ -131,6 +137,8 @@ class RunConfig(Versioned):
     current_version: ClassVar[int] = 1
 
     model: str = "qwen2.5-coder-0.5b"
+    optimizer: str = JOINT
+    preset: str = "single"
     seed: int = 0
     train_data: str = "train"
     dev_data: str = "dev"

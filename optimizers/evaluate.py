@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import dspy
 
 from lift_sys.errors import ConfigError, LiftError
-from lift_sys.inference.catalogue import usd
+from lift_sys.inference.leases import Alone, Leases, once
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.usage import CallRecord, Usage, recording
 from lift_sys.ir.models import SpecIR
@@ -27,7 +27,7 @@ from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.ahead import Ahead, Begun, Threads
 from optimizers.executor import Executor
-from optimizers.trials import Tried
+from optimizers.sharing import Sharing
 
 
 class Step(Record):
@@ -108,6 +108,7 @@ class Evaluator:
         score: The metric; called from several threads where the model has several slots.
         rows: Where rows are kept; likewise.
         on_row: Called with each row and whether it was reused, in the order of the rows.
+        sharing: With other processes; by default there are none.
 
     Attributes:
         identity: As given.
@@ -120,8 +121,11 @@ class Evaluator:
         score: Scorer,
         rows: Rows,
         on_row: Callable[[Row, bool], None] | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._lm = lm
+        self._sharing = sharing
+        self._leases: Leases = sharing.leases if sharing else Alone()
         self.identity = identity
         self._score = score
         self._rows = rows
@@ -135,8 +139,10 @@ class Evaluator:
 
     @property
     def slots(self) -> int:
-        """How many tasks are executed at the same time, at least 1: here, as the model answers."""
-        return self._executor.slots if self._executor else concurrency_of(self._lm())
+        """Tasks to execute at the same time: as many as the model answers, or all processes."""
+        if self._executor:
+            return self._executor.slots
+        return self._sharing.slots if self._sharing else concurrency_of(self._lm())
 
     def run(
         self, program: dspy.Module, tasks: Iterable[Task], label: str, rollout: int = 0
@@ -191,11 +197,14 @@ class Evaluator:
 
     def _row(self, prepared: Prepared, task: Task, key: str) -> Row:
         """Return a row that is stored by then: of an equal task that was executed, or of this."""
-        row = self._rows.get(key)
-        if row is None:
+
+        def execute() -> Row:
             row = self._execute(prepared, task, key)
             self._rows.put(row)
-        return row
+            # If a lease ran out, another process may have been first.
+            return (self._sharing and self._rows.get(key)) or row
+
+        return once(self._leases, f"row/{key}", lambda: self._rows.get(key), execute)
 
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
         if self._executor:
@@ -270,20 +279,6 @@ class Prepared:
     def begin(self, task: Task) -> Begun[Row]:
         """Begin a task; see ``Evaluator.begin``."""
         return self.evaluator.begin(self, task)
-
-
-def with_row(tried: Tried, row: Row) -> Tried:
-    """Return what a program did and cost, with one task more."""
-    return tried.model_copy(
-        update={
-            "passed": tried.passed + row.score.passed,
-            "tried": tried.tried + 1,
-            "tokens": tried.tokens + sum(c.completion_tokens for c in row.calls),
-            "usd": tried.usd + sum(usd(c) for c in row.calls),
-            "seconds": tried.seconds + sum(c.seconds for c in row.calls),
-            "outcomes": (*tried.outcomes, row.score.passed),
-        }
-    )
 
 
 def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:

@@ -50,7 +50,8 @@ class Settings:
             what a program may see and no answers.
         show_nearest: Makes a program show so many of its demos, the nearest to the spec; for
             ``knn_few_shot``.
-        vote: Chooses among the answers of an ``ensemble``.
+        join: Makes one program of the members of an ``ensemble``, in its attribute ``programs``; by
+            default one that takes the most common code.
         on_result: Called with what the optimizer itself returned: ``copro`` and ``gepa`` leave the
             programs that they tried in its attributes.
     """
@@ -64,7 +65,9 @@ class Settings:
     predictors: tuple[str, ...] | None = None
     labels: Mapping[str, Mapping[str, Demo]] = field(default_factory=dict)
     show_nearest: Callable[[dspy.Module, int], None] | None = None
-    vote: Callable[[Sequence[dspy.Prediction]], dspy.Prediction] = most_common_code
+    join: Callable[[Sequence[dspy.Module]], dspy.Module] = field(
+        default=dspy.Ensemble(reduce_fn=most_common_code).compile
+    )
     on_result: Callable[[dspy.Module], None] | None = None
 
 
@@ -121,20 +124,24 @@ class Recipe:
     per_predictor: bool = False
     demos: int = 0
 
-    def check(self, name: str, job: Job) -> None:
+    def check(self, name: str, settings: Settings, predictors: int) -> None:
         """Refuse settings that leave the optimizer nothing to do.
+
+        Args:
+            name: Of the optimizer.
+            settings: What it is given.
+            predictors: How many it may change.
 
         Raises:
             ConfigError: They do.
         """
-        predictors = len(job.student.predictors())
         least = self.trials * (predictors if self.per_predictor else 1)
-        if job.settings.trials < least:
+        if settings.trials < least:
             why = f" ({self.trials} for each of {predictors} predictors)" * self.per_predictor
-            msg = f"{name} needs at least {least} trials{why} and was given {job.settings.trials}"
+            msg = f"{name} needs at least {least} trials{why} and was given {settings.trials}"
             raise ConfigError(msg)
-        if job.settings.demos < self.demos:
-            msg = f"{name} needs demos of at least {self.demos} and was given {job.settings.demos}"
+        if settings.demos < self.demos:
+            msg = f"{name} needs demos of at least {self.demos} and was given {settings.demos}"
             raise ConfigError(msg)
 
 
@@ -243,8 +250,7 @@ def _better_together(job: Job) -> Made:
 
 def _ensemble(job: Job) -> Made:
     search, arguments = _random_search(job)
-    ensemble = dspy.Ensemble(reduce_fn=job.settings.vote)
-    return SearchedEnsemble(search, ensemble, members=3), arguments
+    return SearchedEnsemble(search, job.settings.join, members=3), arguments
 
 
 def _infer_rules(job: Job) -> Made:

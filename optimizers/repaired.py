@@ -5,6 +5,7 @@ Each class here overrides public methods only and says which defect of DSPy 3.4 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dspy
@@ -85,16 +86,19 @@ class SearchedEnsemble(Teleprompter):
 
     Args:
         search: Its results carry all programs that it measured.
-        ensemble: Its ``compile`` joins programs.
+        join: Makes one program of several.
         members: Most programs that vote.
     """
 
     def __init__(
-        self, search: BootstrapFewShotWithRandomSearch, ensemble: dspy.Ensemble, members: int
+        self,
+        search: BootstrapFewShotWithRandomSearch,
+        join: Callable[[Sequence[dspy.Module]], dspy.Module],
+        members: int,
     ) -> None:
         super().__init__()
         self._search = search
-        self._ensemble = ensemble
+        self._join = join
         self._members = members
 
     def compile(
@@ -119,7 +123,7 @@ class SearchedEnsemble(Teleprompter):
             student, trainset=trainset, teacher=teacher, valset=valset, restrict=restrict
         )
         members = [candidate["program"] for candidate in found.candidate_programs]
-        return self._ensemble.compile(members[: self._members])
+        return self._join(members[: self._members])
 
 
 class AskedComponents:

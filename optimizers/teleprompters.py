@@ -23,7 +23,7 @@ from dspy.teleprompt.teleprompt import Teleprompter
 from lift_sys.errors import ConfigError
 from lift_sys.record import canonical_json
 from optimizers.recipes import RECIPES, Demo, Job, Settings
-from optimizers.watching import Metric, Watch, seeded
+from optimizers.watching import Effort, Metric, Watch, seeded
 
 TOLERATED_ERRORS = 10**9
 """Errors of a program that DSPy scores as failures; ``Watch`` ends a compile at all others."""
@@ -62,6 +62,9 @@ class Uniform(Teleprompter):
         optimizer: A name in ``RECIPES``, or a teleprompter.
         metric: Higher is better.
         settings: What it may spend.
+
+    Attributes:
+        effort: What the last compile took.
     """
 
     def __init__(self, optimizer: str | Teleprompter, metric: Metric, settings: Settings) -> None:
@@ -69,6 +72,7 @@ class Uniform(Teleprompter):
         self._optimizer = optimizer
         self._metric = metric
         self._settings = settings
+        self.effort = Effort(0, 0, ())
 
     def compile(
         self,
@@ -97,7 +101,8 @@ class Uniform(Teleprompter):
         if not train:
             msg = "an optimizer needs at least one train task"
             raise ConfigError(msg)
-        watch = Watch(self._metric, settings.threshold)
+        val = list(valset or train)
+        watch = Watch(self._metric, settings.threshold, val)
         with _surroundings(watch, settings.seed):
             job = Job(
                 settings=settings,
@@ -105,9 +110,10 @@ class Uniform(Teleprompter):
                 student=_working_copy(student, settings.predictors),
                 lm=seeded(settings.prompt_lm, settings.seed, watch) or dspy.settings.lm,
                 train=train,
-                val=list(valset or train),
+                val=val,
             )
             compiled = self._compiled(job, teacher)
+        self.effort = watch.effort
         if settings.on_result:
             settings.on_result(compiled)
         return _result(student, compiled, settings.labels)
@@ -131,7 +137,7 @@ class Uniform(Teleprompter):
             msg = "an optimizer needs a model in force; set one with dspy.context(lm=...)"
             raise ConfigError(msg)
         recipe = RECIPES[self._optimizer]
-        recipe.check(self._optimizer, job)
+        recipe.check(self._optimizer, job.settings, len(job.student.predictors()))
         return recipe.make(job)
 
 

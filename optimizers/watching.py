@@ -2,9 +2,9 @@
 
 DSPy's optimizers score a failure of the backend or of the sandbox as 0 and go on, keep traces whose
 metric is merely truthy, and ask for several proposals with equal requests, to which an engine with
-fixed seeds gives equal answers. ``Watch`` notes the first failure and ends the compile with it, and
-answers a strict ``bool`` where demos are bootstrapped. ``SeededEngine`` gives each request that
-samples and names no seed one of its own.
+fixed seeds gives equal answers. ``Watch`` notes the first failure and ends the compile with it,
+answers a strict ``bool`` where demos are bootstrapped, and counts what is done. ``SeededEngine``
+gives each request that samples and names no seed one of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import LMError
 
 from lift_sys.errors import ConfigError, LiftError, ProviderError
+from lift_sys.inference.usage import CallRecord, recording
 from lift_sys.record import digest
 
 Metric = Callable[..., Any]
@@ -29,21 +30,50 @@ of a predictor and its trace as well. It returns a number, a ``bool`` or a predi
 ``score`` and ``feedback``; higher is better."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """What a compile took.
+
+    Attributes:
+        scored: Answers that the metric scored.
+        programs: Different programs that ran on every task of selection, as far as that is known:
+            an optimizer that has a way of its own to run programs is not seen.
+        calls: Of the model in force and of the one that writes instructions, in the order in which
+            they ended; those of models that stages name are not among them.
+    """
+
+    scored: int
+    programs: int
+    calls: tuple[CallRecord, ...]
+
+
 class Watch(BaseCallback):
     """Calls the metric, and keeps the first failure that is not the program's fault.
 
     Args:
         metric: As the caller gave it.
         threshold: Score from which a trace makes demos.
+        val: What selection uses.
 
     Attributes:
         failure: The first failure; once it is set nothing is scored or asked any more.
+        calls: Of every model that is watched.
     """
 
-    def __init__(self, metric: Metric, threshold: float) -> None:
+    def __init__(self, metric: Metric, threshold: float, val: Sequence[dspy.Example] = ()) -> None:
         self._metric = metric
         self._threshold = threshold
+        self._val = {id(example) for example in val}
+        self._scored = 0
+        self._programs: set[str] = set()
+        self._lock = Lock()
         self.failure: Exception | None = None
+        self.calls: list[CallRecord] = []
+
+    @property
+    def effort(self) -> Effort:
+        """What was done so far."""
+        return Effort(self._scored, len(self._programs), tuple(self.calls))
 
     def score(
         self,
@@ -65,6 +95,8 @@ class Watch(BaseCallback):
         if pred is None:
             return 0.0
         named = (pred_name, pred_trace)
+        with self._lock:
+            self._scored += 1
         try:
             result = self._metric(gold, pred, trace, *(named if any(named) else ()))
             value = _number(result)
@@ -84,9 +116,20 @@ class Watch(BaseCallback):
         if self.failure is not None:
             raise self.failure
 
+    def on_evaluate_start(
+        self,
+        call_id: str,  # noqa: ARG002 (DSPy's call, as in the methods below)
+        instance: Any,
+        inputs: dict[str, Any],
+    ) -> None:
+        """Count a program that is about to run on every task of selection."""
+        devset = inputs["devset"] or instance.devset
+        if {id(example) for example in devset} == self._val:
+            self._programs.add(digest(repr(inputs["program"].dump_state())))
+
     def on_module_end(
         self,
-        call_id: str,  # noqa: ARG002 (DSPy's call, as in the method below)
+        call_id: str,  # noqa: ARG002
         outputs: Any,  # noqa: ARG002
         exception: BaseException | None = None,
     ) -> None:
@@ -149,7 +192,10 @@ class SeededEngine:
                 number = self._asked[key]
             seed = int(digest([key, number])[:8], 16) & 0x7FFFFFFF
             request = dataclasses.replace(request, config=dataclasses.replace(config, seed=seed))
-        return self._engine.complete(request)
+        with recording() as made:
+            response = self._engine.complete(request)
+        self._watch.calls.extend(made)
+        return response
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)

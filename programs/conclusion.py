@@ -32,6 +32,7 @@ def conclude(chosen: Attempt, attempts: Sequence[Attempt], draw: Draw) -> dspy.P
         entry_point=draw.view.entry_point,
         failure=chosen.failure,
         attempts=tuple(attempts),
+        chosen=chosen.index,
         holes=holes,
     )
 

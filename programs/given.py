@@ -11,7 +11,7 @@ import dspy
 
 from lift_sys.ir.models import SpecIR
 from lift_sys.tasks import Case
-from programs.spec_to_code import SpecToCode
+from programs.ensemble import Program
 
 
 class GivenIR(dspy.Module):
@@ -22,7 +22,7 @@ class GivenIR(dspy.Module):
         irs: By the spec's text.
     """
 
-    def __init__(self, program: SpecToCode, irs: Mapping[str, SpecIR]) -> None:
+    def __init__(self, program: Program, irs: Mapping[str, SpecIR]) -> None:
         super().__init__()
         self.program = program
         self._irs = dict(irs)

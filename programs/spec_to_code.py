@@ -140,8 +140,9 @@ class SpecToCode(dspy.Module):
 
         Returns:
             A prediction with ``code`` (str or None), ``ir`` (SpecIR or None), ``entry_point``,
-            ``failure`` (str or None), ``attempts`` (every candidate, in order) and ``holes`` (what
-            the spec leaves open; also in the IR).
+            ``failure`` (str or None), ``attempts`` (every candidate, in order), ``chosen`` (which
+            of them is the answer, from 0) and ``holes`` (what the spec leaves open; also in the
+            IR).
 
         Raises:
             ConfigError: The spec is empty, too long, or asks for a class; or a stage names a model

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from lift_sys.inference.fetch import ensure_model
 from lift_sys.sandbox import Sandbox, create_sandbox
+from tests.postgres import PostgresServer, start_server
 
 # How long an example takes says something of the machine, not of the code. CI tries the same
 # examples each time, so that what fails there fails here.
@@ -30,6 +31,22 @@ def sandbox() -> Iterator[Sandbox]:
     """The strongest sandbox of this machine; a file that needs another one makes its own."""
     with closing(create_sandbox()) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the tests' own."""
+    with closing(start_server()) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database that processes can share, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/study.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 @pytest.fixture(scope="session")

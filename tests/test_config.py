@@ -57,6 +57,8 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], says: str) -> None:
     "change",
     [
         {"model": "other"},
+        {"optimizer": "gepa"},
+        {"preset": "direct"},
         {"seed": 1},
         {"train_data": "x"},
         {"dev_data": "x"},

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lift_sys.app import environment
 from lift_sys.app.data import Data
@@ -13,24 +16,46 @@ from lift_sys.app.export import (
     ModelRef,
     Opening,
     describe_program,
+    kind_of,
     save_artifact,
 )
 from lift_sys.app.front import FRONT, artifact_of
-from lift_sys.app.report import Report, Search
+from lift_sys.app.report import Compilation, Report, Search
 from lift_sys.config import RunConfig
+from lift_sys.inference.usage import CallRecord
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.record import canonical_json
 from metrics.stats import Rate
+from optimizers.evaluate import Row
 from optimizers.joint import JointSearch
 from optimizers.trials import Reevaluation, Trial
-from programs.spec_to_code import SpecToCode
+from programs.ensemble import Program
 from programs.stages import named_models
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an optimizer found.
+
+    Attributes:
+        winner: The program.
+        artifact: It with its evidence.
+        told: What the report says of the search, by field.
+        calls: Of the model, for what no row has.
+        cut: Whether the budget ended the search.
+    """
+
+    winner: Program
+    artifact: Artifact
+    told: Mapping[str, Any]
+    calls: Sequence[CallRecord] = ()
+    cut: bool = False
 
 
 def make_artifact(
     config: RunConfig,
     data: Data,
-    program: SpecToCode,
+    program: Program,
     search: JointSearch,
     trial: Trial | None = None,
 ) -> Artifact:
@@ -44,25 +69,68 @@ def make_artifact(
         trial: By default the winner.
     """
     trial = trial or search.best
-    hypers, predictors = describe_program(program)
     fresh = _fresh(search, trial)
     again = {"dev_again": _measured(config.dev_data, data, fresh)} if fresh else {}
+    scores = {"dev": _measured(config.dev_data, data, trial), **again}
+    found = {
+        "pool_sha256": search.pool.content_hash,
+        "trials": len(search.trials),
+        "configurations": summarise_search(search).configurations,
+        "point": trial.point,
+        "search_tokens_out": search.tokens_spent,
+    }
+    return _artifact(config, data, program, scores, found)
+
+
+def compiled_artifact(
+    config: RunConfig,
+    data: Data,
+    winner: Program,
+    rows: Sequence[Row],
+    summary: Compilation,
+) -> Artifact:
+    """Return the artifact of a program that one of DSPy's optimizers made.
+
+    Args:
+        config: The job.
+        data: Its task sets.
+        winner: The program.
+        rows: Of it on the dev tasks.
+        summary: What the optimizer did.
+    """
+    tokens = sum(row.usage.completion_tokens for row in rows)
+    dev = _rated(config.dev_data, data, summary.after, tokens)
+    found = {
+        "optimizer": summary.optimizer,
+        "programs": summary.programs,
+        "scored": summary.scored,
+        "search_tokens_out": summary.tokens,
+    }
+    return _artifact(config, data, winner, {"dev": dev}, found)
+
+
+def _artifact(
+    config: RunConfig,
+    data: Data,
+    winner: Program,
+    scores: dict[str, Measured],
+    found: Mapping[str, Any],
+) -> Artifact:
+    """Return an artifact; ``found`` says how its program was found."""
+    hypers, predictors = describe_program(winner)
     return Artifact(
+        program=kind_of(winner),
         wire_version=WIRE_VERSION,
         model=ModelRef.of(config.model),
-        models=tuple(ModelRef.of(named) for named in named_models(program)),
+        models=tuple(ModelRef.of(named) for named in named_models(winner)),
         hypers=hypers,
         predictors=predictors,
-        scores={"dev": _measured(config.dev_data, data, trial), **again},
+        scores=scores,
         provenance={
             "seed": config.seed,
             "config": config.asked(),
             "data_sha256": dict(data.hashes),
-            "pool_sha256": search.pool.content_hash,
-            "trials": len(search.trials),
-            "configurations": summarise_search(search).configurations,
-            "point": trial.point,
-            "search_tokens_out": search.tokens_spent,
+            **found,
             "environment": environment.describe(),
         },
     )
@@ -82,7 +150,7 @@ def summarise_search(search: JointSearch) -> Search:
 
 
 def save_front(
-    config: RunConfig, data: Data, student: SpecToCode, search: JointSearch, run: Path
+    config: RunConfig, data: Data, student: Program, search: JointSearch, run: Path
 ) -> None:
     """Keep an artifact for each program of a search's front, and none of an earlier front.
 
@@ -131,7 +199,10 @@ def with_test(artifact: Artifact, report: Report, opening: Opening | None) -> Ar
 
 
 def _measured(name: str, data: Data, trial: Trial | Reevaluation) -> Measured:
-    rate = Rate.of(trial.passed, trial.tried)
+    return _rated(name, data, Rate.of(trial.passed, trial.tried), trial.tokens)
+
+
+def _rated(name: str, data: Data, rate: Rate, tokens: int) -> Measured:
     return Measured(
         data=name,
         data_sha256=data.hashes[name],
@@ -139,5 +210,5 @@ def _measured(name: str, data: Data, trial: Trial | Reevaluation) -> Measured:
         total=rate.total,
         low=rate.low,
         high=rate.high,
-        tokens=trial.tokens,
+        tokens=tokens,
     )

@@ -21,6 +21,7 @@ from lift_sys.tasks import Task
 from metrics.attribution import Attribution, Blame, Facts, attribute, rates
 from metrics.stats import Rate
 from optimizers.evaluate import Row
+from programs.ensemble import members_of
 from programs.given import GivenIR
 
 GOLD = "{name} from gold IR"
@@ -84,7 +85,7 @@ def refuse_pointless(chosen: Chosen, data: TaskSet) -> None:
     Raises:
         ConfigError: The program makes no IR, or the set holds test tasks.
     """
-    if chosen.program.ir_detail.value == "none":
+    if all(member.ir_detail.value == "none" for member in members_of(chosen.program)):
         msg = f"{chosen.name!r} makes no IR that could be to blame; choose another program"
         raise ConfigError(msg)
     if data.is_test:

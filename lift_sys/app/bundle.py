@@ -8,30 +8,42 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from lift_sys.app.export import Artifact
 from programs.adapters import Messages
+from programs.ensemble import Program, members_of
+from programs.hypers import hypers_of
 from programs.rendering import PLACEHOLDERS, StageRequest, requests_of
-from programs.spec_to_code import SpecToCode
+
+Hypers = Mapping[str, Any]
+"""Values by path."""
 
 
-def render_bundle(artifact: Artifact, program: SpecToCode) -> str:
-    """Return every request of a program as Markdown.
+def render_bundle(artifact: Artifact, program: Program) -> str:
+    """Return every request of a program as Markdown; of an ensemble, those of each member.
 
     Args:
         artifact: Of the program.
         program: Built from it.
     """
-    requests = requests_of(program)
+    members = members_of(program)
+    requests = [requests_of(member) for member in members]
     lines = [f"# The prompts of {artifact.program} for {artifact.model.id}", ""]
     lines += ["These are the messages that the program sends, stage by stage, exactly as they are."]
     lines += ["A word in double angle brackets stands for what changes from task to task:", ""]
-    lines += [f"- `{mark}`: {meaning}" for mark, meaning in _used(requests).items()]
-    lines += _conditions(artifact)
-    for number, request in enumerate(requests, start=1):
-        lines += _request(number, request, artifact)
+    lines += [f"- `{mark}`: {meaning}" for mark, meaning in _used(chain(*requests)).items()]
+    if len(members) > 1:
+        rule = artifact.hypers["select"]
+        lines += ["", f"{len(members)} members answer, each on its own; the rule {rule!r} chooses."]
+    for place, (member, own) in enumerate(zip(members, requests, strict=True), start=1):
+        lines += ["", f"# Member {place}"] if len(members) > 1 else []
+        hypers = {path: hyper.value for path, hyper in hypers_of(member).items()}
+        lines += _conditions(hypers)
+        for number, request in enumerate(own, start=1):
+            lines += _request(number, request, artifact.model.id, hypers)
     lines += ["", f"Made from the artifact with the SHA-256 {artifact.sha256}."]
     return "\n".join(lines) + "\n"
 
@@ -41,9 +53,8 @@ def _used(requests: Iterable[StageRequest]) -> dict[str, str]:
     return {k: v for k, v in PLACEHOLDERS.items() if any(k in text for text in texts)}
 
 
-def _conditions(artifact: Artifact) -> list[str]:
+def _conditions(hypers: Hypers) -> list[str]:
     """Say what the messages do not show."""
-    hypers = artifact.hypers
     lines = []
     if hypers.get("n", 1) != 1:
         lines += [
@@ -59,9 +70,9 @@ def _conditions(artifact: Artifact) -> list[str]:
     return ["", *lines]
 
 
-def _request(number: int, request: StageRequest, artifact: Artifact) -> list[str]:
-    model = artifact.hypers.get(f"{request.stage}.model", "program")
-    model = artifact.model.id if model == "program" else model
+def _request(number: int, request: StageRequest, model_id: str, hypers: Hypers) -> list[str]:
+    model = hypers.get(f"{request.stage}.model", "program")
+    model = model_id if model == "program" else model
     when = f", {request.when}" if request.when else ""
     lines = ["", f"## {number}. {request.stage}{when}", ""]
     settings = [f"{k} {v}" for k, v in request.settings.items() if k != "response_format"]
@@ -69,7 +80,7 @@ def _request(number: int, request: StageRequest, artifact: Artifact) -> list[str
     last = len(request.messages) - 1
     for index, message in enumerate(request.messages):
         if index == last and request.bank:
-            lines += ["", _choice(request, artifact)]
+            lines += ["", _choice(request, hypers)]
         lines += _message(message)
     lines += _answer(request.settings.get("response_format"))
     for index, demo in enumerate(request.bank, start=1):
@@ -77,8 +88,8 @@ def _request(number: int, request: StageRequest, artifact: Artifact) -> list[str
     return lines
 
 
-def _choice(request: StageRequest, artifact: Artifact) -> str:
-    count, tokens = (artifact.hypers[f"{request.stage}.demo_{k}"] for k in ("count", "tokens"))
+def _choice(request: StageRequest, hypers: Hypers) -> str:
+    count, tokens = (hypers[f"{request.stage}.demo_{k}"] for k in ("count", "tokens"))
     return (
         f"(Here stand the {count} of the {len(request.bank)} demos below whose specs are most "
         f"similar to the spec, the most similar last, in about {tokens:,} tokens at most.)"

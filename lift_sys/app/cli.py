@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from lift_sys.app import cli_artifact, cli_measure, cli_models, cli_tasks
+from lift_sys.app import cli_artifact, cli_measure, cli_models, cli_tasks, cli_worker
 from lift_sys.app.cli_options import Model, OpenTest, Runs, Unsafe, prepare_models, sandbox_for
 from lift_sys.errors import LiftError
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_artifact.app)
 app.add_typer(cli_measure.app)
+app.add_typer(cli_worker.app)
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_tasks.app, name="tasks")
 
@@ -40,6 +41,12 @@ def optimize(
         Path | None, typer.Option(help="Job as a JSON file; the other options override it.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model id.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="joint (the default), or one of DSPy's, such as gepa.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="What one of DSPy's optimizers starts from.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Most trials.")] = None,
     search_tokens: Annotated[
@@ -68,6 +75,15 @@ def optimize(
     containers: Annotated[
         int | None, typer.Option(min=1, help="Most Modal containers at the same time.")
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Database that workers share, e.g. postgresql://host/name."),
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the shared study.")] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tasks that all workers together run at the same time."),
+    ] = None,
     runs: Runs = Path("runs"),
     open_test: OpenTest = False,
     unsafe: Unsafe = False,
@@ -85,28 +101,34 @@ def optimize(
     from lift_sys.app.models import models_of_job
     from lift_sys.app.pool import POOL
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import SEARCH, optimize
+    from lift_sys.app.run import optimize
+    from lift_sys.app.searching import SEARCH
+    from lift_sys.app.worker import Meeting, opened_run
 
     overrides = {
-        "model": model, "seed": seed, "trials": trials, "search_tokens": search_tokens,
-        "pool_tasks": pool_tasks, "dev_tasks": dev_tasks, "test_tasks": test_tasks,
-        "budget": jobs.read_budget(budget or ()),
+        "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
+        "search_tokens": search_tokens, "pool_tasks": pool_tasks, "dev_tasks": dev_tasks,
+        "test_tasks": test_tasks, "budget": jobs.read_budget(budget or ()),
         "objectives": objective or None, "wish": wish,
         "executor": jobs.read_executor(executor, containers, unsafe=unsafe),
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
+    meeting = Meeting.of(storage, study, slots)
     data = load_data(job)
-    console = Console()
+    console = Console(file=sys.stdout)  # also while an optimizer's own output is kept away
     planned = {
         POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
         FINAL: 3 * len(data.test if open_test else data.dev),
     }
     ledger = gate.Ledger(environment.ledger_file()) if open_test else None
-    with closing(sandbox_for(unsafe=unsafe)) as sandbox:
+    with (
+        opened_run(job, data, runs, meeting) as run,
+        closing(sandbox_for(unsafe=unsafe)) as sandbox,
+    ):
         prepare_models(models_of_job(job))
         with Progress(console, planned) as progress:
-            outcome = optimize(job, data, runs, sandbox, progress, ledger)
+            outcome = optimize(job, data, run, sandbox, progress, ledger)
     console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
     outside = 1 - outcome.engine_seconds / outcome.seconds
     console.print(

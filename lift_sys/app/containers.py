@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from lift_sys.app.export import Artifact, ModelRef, describe_program
 from lift_sys.app.models import models_of_job
 from lift_sys.app.task_job import TaskAnswer, TaskJob
-from lift_sys.config import RunConfig
+from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import ConfigError, InfrastructureError
 from lift_sys.inference.budget import Account
 from lift_sys.inference.catalogue import FREE
@@ -35,9 +35,17 @@ def check_executor(config: RunConfig) -> None:
     """Refuse a job that containers cannot execute.
 
     Raises:
-        ConfigError: It has a budget in USD, which nobody can keep there.
+        ConfigError: It has a budget in USD, which nobody can keep there, or an optimizer that runs
+            programs itself.
     """
-    if config.executor.kind == "modal" and config.budget.usd is not None:
+    if config.executor.kind == "local":
+        return
+    if config.optimizer != JOINT:
+        msg = (
+            f"the optimizer {config.optimizer!r} runs its programs here; only joint uses containers"
+        )
+        raise ConfigError(msg)
+    if config.budget.usd is not None:
         msg = (
             "what Modal charges for containers is not known here, so no usd budget can be kept "
             "with the modal executor; cap tokens or seconds"

@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
@@ -107,15 +108,30 @@ def source_digest() -> str:
     Rows carry it in their address, so that a changed program, metric or sandbox is run again. The
     app and the optimizers are left out: they decide what is run, not what comes of it.
     """
-    root = source_root()
     inner = ("ir", "knowledge", "inference", "sandbox")
-    parts = ("programs", "metrics", *(f"lift_sys/{name}" for name in inner))
+    return _digest(("programs", "metrics", *(f"lift_sys/{name}" for name in inner)))
+
+
+def whole_digest() -> str:
+    """Return the SHA-256 of all code and data: what decides which tasks are executed, too."""
+    return _digest(("programs", "metrics", "optimizers", "lift_sys"))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    root = source_root()
     kinds = ("*.py", "*.toml", "*.json")
     files = sorted(p for part in parts for kind in kinds for p in (root / part).rglob(kind))
     whole = hashlib.sha256()
     for path in files:
         whole.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return whole.hexdigest()
+
+
+def search_versions() -> dict[str, str]:
+    """Return the versions on which it depends what a search tries and what code does."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    libraries = {name: importlib.metadata.version(name) for name in ("dspy", "optuna", "numpy")}
+    return {"python": python, **libraries}
 
 
 def describe() -> dict[str, str]:

@@ -17,6 +17,7 @@ from lift_sys.app.lineup import setting_words
 from lift_sys.app.report import TokenMatch
 from lift_sys.sandbox.base import Sandbox
 from optimizers.evaluate import Row
+from programs.ensemble import Program, members_of
 from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
@@ -32,7 +33,7 @@ Run = Callable[[str, SpecToCode], Sequence[Row]]
 
 
 def match_tokens(
-    name: str, program: SpecToCode, rows: Sequence[Row], run: Run, sandbox: Sandbox
+    name: str, program: Program, rows: Sequence[Row], run: Run, sandbox: Sandbox
 ) -> tuple[TokenMatch, Sequence[Row]]:
     """Return direct prompting at the tokens of a program, and its rows.
 
@@ -68,11 +69,12 @@ def match_tokens(
     return match, found
 
 
-def _directs(program: SpecToCode, sandbox: Sandbox) -> Iterator[tuple[int, str, SpecToCode]]:
+def _directs(program: Program, sandbox: Sandbox) -> Iterator[tuple[int, str, SpecToCode]]:
     """Yield direct prompting with 1, 2, ... candidates, and what it is called."""
-    extraction = program.extract_assertions
+    first = members_of(program)[0]
+    extraction = first.extract_assertions
     told = {} if extraction.value == "off" else {extraction.name: extraction.value}
-    for n in sorted(int(n) for n in program.n.space.choices):
+    for n in sorted(int(n) for n in first.n.space.choices):
         direct = make_program("direct", sandbox)
         set_hypers(direct, told)
         if n > 1:

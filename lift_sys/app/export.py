@@ -8,6 +8,7 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -20,8 +21,15 @@ from lift_sys.inference import catalogue
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.record import Record, Versioned, canonical_json, digest
 from lift_sys.sandbox.base import Sandbox
+from programs.ensemble import Ensemble, Program
 from programs.hypers import hypers_of, set_hypers
 from programs.spec_to_code import SpecToCode
+
+Kind = Literal["SpecToCode", "Ensemble"]
+"""Name of a program's class. An ensemble's hypers and predictors are its members', each with the
+member's path, ``programs[0]`` and so on, before its own."""
+
+_MEMBER = re.compile(r"programs\[(\d+)\]\.")
 
 
 class PredictorState(Record):
@@ -123,7 +131,7 @@ class Artifact(Versioned):
     current_version: ClassVar[int] = 1
 
     kind: Literal["lift-sys program"] = "lift-sys program"
-    program: Literal["SpecToCode"] = "SpecToCode"
+    program: Kind = "SpecToCode"
     wire_version: int
     model: ModelRef
     models: tuple[ModelRef, ...] = ()
@@ -157,7 +165,12 @@ class Artifact(Versioned):
         return self.sha256 == self._hash()
 
 
-def describe_program(program: SpecToCode) -> tuple[dict[str, Any], dict[str, PredictorState]]:
+def kind_of(program: Program) -> Kind:
+    """Return what an artifact calls a program's class."""
+    return "Ensemble" if isinstance(program, Ensemble) else "SpecToCode"
+
+
+def describe_program(program: Program) -> tuple[dict[str, Any], dict[str, PredictorState]]:
     """Return a program's hypers and predictors in the form that an artifact keeps."""
     hypers = {path: hyper.value for path, hyper in hypers_of(program).items()}
     predictors = {
@@ -225,13 +238,13 @@ def parse_artifact(content: bytes, where: str) -> Artifact:
     return artifact
 
 
-def build_program(artifact: Artifact, sandbox: Sandbox) -> SpecToCode:
+def build_program(artifact: Artifact, sandbox: Sandbox) -> Program:
     """Return the program an artifact describes.
 
     Raises:
         ArtifactError: It was made for other signatures, hypers or wire forms than this release's.
     """
-    program = SpecToCode(sandbox)
+    program = _blank(artifact, sandbox)
     if artifact.wire_version != WIRE_VERSION:
         msg = f"the artifact's IR wire version is {artifact.wire_version}, ours is {WIRE_VERSION}"
         raise ArtifactError(f"{msg}; compile it again with this release")
@@ -251,6 +264,13 @@ def build_program(artifact: Artifact, sandbox: Sandbox) -> SpecToCode:
     for path, state in artifact.predictors.items():
         _restore(predictors[path], path, state)
     return program
+
+
+def _blank(artifact: Artifact, sandbox: Sandbox) -> Program:
+    if artifact.program == "SpecToCode":
+        return SpecToCode(sandbox)
+    members = {found[1] for path in artifact.predictors if (found := _MEMBER.match(path))}
+    return Ensemble([SpecToCode(sandbox) for _ in members] or [SpecToCode(sandbox)])
 
 
 def _restore(predictor: dspy.Predict, path: str, state: PredictorState) -> None:

@@ -17,8 +17,8 @@ from lift_sys.config import RunConfig
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
 from optimizers.evaluate import Evaluator, Row
+from programs.ensemble import Program
 from programs.presets import make_program
-from programs.spec_to_code import SpecToCode
 
 DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
 FINAL = "final table"
@@ -74,13 +74,13 @@ def close_final(
 
 def run_final(
     final: Final,
-    winner: SpecToCode,
+    winner: Program,
     evaluator: Evaluator,
     sandbox: Sandbox,
     progress: Progress,
 ) -> dict[str, Sequence[Row]]:
     """Run the baselines and the winner, and return the rows of each, in the order of the table."""
-    programs: dict[str, SpecToCode] = {
+    programs: dict[str, Program] = {
         DIRECT: make_program("direct", sandbox),
         ZERO_SHOT: make_program("single", sandbox),
         WINNER: winner,

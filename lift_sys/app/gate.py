@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lift_sys.app.export import Artifact, Opening
-from lift_sys.app.store import append_line
+from lift_sys.app.lines import append_line
 from lift_sys.errors import ConfigError, StoreError
 from lift_sys.tasks import Task
 

@@ -18,8 +18,8 @@ from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.sandbox.base import Sandbox
+from programs.ensemble import Program
 from programs.presets import make_program
-from programs.spec_to_code import SpecToCode
 from programs.stages import named_models
 
 EXPECTED_FULL_TRIALS = 4
@@ -31,7 +31,8 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
     """Return the job that a file and options describe.
 
     Raises:
-        ConfigError: The file cannot be read, or a field is unknown or has a wrong value.
+        ConfigError: The file cannot be read, a field is unknown or has a wrong value, or the
+            optimizer cannot do the job.
     """
     base: dict[str, Any] = {}
     if path is not None:
@@ -56,6 +57,10 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
         msg = f"the configuration{f' {path}' if path else ''} is wrong at {where}: {why}"
         raise ConfigError(msg) from error
     catalogue.get(config.model)
+
+    from lift_sys.app.teleprompting import check_optimizer  # noqa: PLC0415 - heavy
+
+    check_optimizer(config)
     return config
 
 
@@ -95,7 +100,7 @@ class Chosen:
         path: Of its artifact; ``None`` for a preset.
     """
 
-    program: SpecToCode
+    program: Program
     name: str
     model: str
     path: Path | None = None

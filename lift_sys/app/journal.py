@@ -14,7 +14,7 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from lift_sys.app.store import append_line, mend
+from lift_sys.app.lines import append_line, mend
 from lift_sys.errors import StoreError
 from lift_sys.record import canonical_json
 

@@ -18,6 +18,7 @@ from lift_sys.inference import catalogue
 from lift_sys.record import digest
 from lift_sys.sandbox.base import Sandbox
 from optimizers.pools import DEMOS
+from programs.ensemble import Program
 from programs.hypers import set_hypers
 from programs.presets import PRESETS, make_program
 from programs.spec_to_code import SpecToCode
@@ -67,7 +68,7 @@ class Lineup:
     """
 
     model: str
-    programs: Mapping[str, SpecToCode]
+    programs: Mapping[str, Program]
     pairs: Sequence[tuple[str, str]]
     spenders: Sequence[str]
     artifact: Path | None = None
@@ -96,7 +97,7 @@ def make_lineup(wanted: Wanted, sandbox: Sandbox) -> Lineup:
     _refuse_idle(wanted, presets)
     plain = {_named(p, settings): _preset(p, settings, sandbox) for p in presets}
     varied = _vary(presets, settings, variations, sandbox)
-    programs: dict[str, SpecToCode] = {}
+    programs: dict[str, Program] = {}
     for name, program in plain.items():
         programs |= {name: program, **{n: p for n, (base, p) in varied.items() if base == name}}
     baselines = [_named(p, settings) for p in BASELINES if p in presets]

@@ -14,12 +14,10 @@ from lift_sys.app.models import model_source
 from lift_sys.errors import ArtifactError, ModelError
 from lift_sys.inference import catalogue
 from lift_sys.sandbox import create_sandbox
-from programs.spec_to_code import SpecToCode
+from programs.ensemble import Program
 
 
-def load_program(
-    source: str | Path, *, sha256: str | None = None, unsafe: bool = False
-) -> SpecToCode:
+def load_program(source: str | Path, *, sha256: str | None = None, unsafe: bool = False) -> Program:
     """Load a compiled program, ready to be called.
 
     Its models are fetched and verified if they are not there yet; each is loaded once per

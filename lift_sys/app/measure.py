@@ -26,7 +26,7 @@ from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task, load_tasks
 from metrics.stats import Rate
 from optimizers.evaluate import Evaluator, Row
-from programs.spec_to_code import SpecToCode
+from programs.ensemble import Program
 from programs.stages import Models
 
 
@@ -111,7 +111,7 @@ class Measurement:
     def _measure(self, evaluator: Evaluator, models: Models) -> Report:
         lineup, data = self._lineup, self._data
 
-        def run(name: str, program: SpecToCode) -> Sequence[Row]:
+        def run(name: str, program: Program) -> Sequence[Row]:
             self._progress.begin(name, len(data.tasks))
             rows = list(evaluator.run(program.with_models(models), data.tasks, name))
             self._progress.end()

@@ -19,20 +19,26 @@ if TYPE_CHECKING:
     import dspy
 
     from lift_sys.inference.budget import Account
+    from lift_sys.inference.leases import Leases
     from lift_sys.inference.replay import Calls
 
 
-def model_source(calls: Calls | None = None, account: Account | None = None) -> Models:
+def model_source(
+    calls: Calls | None = None, account: Account | None = None, leases: Leases | None = None
+) -> Models:
     """Return what fetches and loads models by id, each when it is first asked for.
 
     Args:
         calls: Where answers are kept and looked up; by default nowhere.
         account: What answers that are not there are paid from; by default nothing.
+        leases: Of all who share these answers; by default of this process alone.
     """
 
     @functools.cache
     def give(model_id: str) -> dspy.LM:
         lm = build_lm(model_id, environment.models_dir(), calls=calls)
+        if leases is not None:
+            lm.engine.leases = leases
         if account is not None:
             from lift_sys.inference.budget import pay_from  # noqa: PLC0415 - heavy
 

@@ -15,7 +15,8 @@ from dspy.signatures.signature import Signature
 from dspy.utils.saving import get_dependency_versions
 
 from lift_sys.app.export import Artifact
-from programs.spec_to_code import SpecToCode
+from lift_sys.errors import ConfigError
+from programs.ensemble import Ensemble, Program
 from programs.stages import Stage
 
 LOST = (
@@ -29,7 +30,7 @@ LOST = (
 """What DSPy alone cannot know of a program."""
 
 
-def plain_state(artifact: Artifact, program: SpecToCode) -> str:
+def plain_state(artifact: Artifact, program: Program) -> str:
     """Return the JSON that ``dspy.Module.load`` reads, without classes of lift-sys.
 
     A module that loads it has the predictors named in ``metadata.lift_sys.signatures``, each a
@@ -38,7 +39,16 @@ def plain_state(artifact: Artifact, program: SpecToCode) -> str:
     Args:
         artifact: Of the program.
         program: Built from it; it is not changed.
+
+    Raises:
+        ConfigError: It is an ensemble, whose members DSPy alone cannot choose among.
     """
+    if isinstance(program, Ensemble):
+        msg = (
+            "an ensemble chooses among its members by what their code does, which DSPy alone cannot"
+            " do; export its prompts, or the artifact itself"
+        )
+        raise ConfigError(msg)
     plain, signatures = dspy.Module(), {}
     for name, stage in program.deepcopy().named_sub_modules(Stage):
         predictor = dspy.Predict(stage.predict.signature)

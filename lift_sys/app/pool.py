@@ -119,9 +119,8 @@ def obtain_pool(source: Source, run: RunDirectory, progress: Progress) -> Pool:
             raise ConfigError(msg)
         progress.say(f"demo pool: as stored; demo sets: {', '.join(stored.pool.names)}")
         return stored.pool
-    made = _make(source, progress)
-    run.write(FILE, made.model_dump_json(indent=2) + "\n")
-    return made.pool
+    text = run.agree(FILE, lambda: _make(source, progress).model_dump_json(indent=2) + "\n")
+    return StoredPool.model_validate_json(text).pool
 
 
 def _read(run: RunDirectory) -> StoredPool | None:

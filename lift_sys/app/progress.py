@@ -7,12 +7,14 @@ phase or a trial ends, and one about every half minute in between.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.status import Status
 
+from lift_sys.inference.usage import CallRecord
 from optimizers.evaluate import Row
 from optimizers.trials import Trial
 
@@ -89,6 +91,18 @@ class Progress:
             count, seconds = self._speeds.get(self._phase, (0, 0.0))
             self._speeds[self._phase] = (count + 1, seconds + spent)
         self._show()
+
+    def answer(self) -> None:
+        """Count an answer that an optimizer of DSPy's had scored."""
+        self._done += 1
+        self._label = self._phase
+        self._show()
+
+    def generated(self, calls: Iterable[CallRecord]) -> None:
+        """Count calls of the model that belong to no row."""
+        for call in calls:
+            self._tokens += call.completion_tokens
+            self.engine_seconds += call.seconds
 
     def trial(self, trial: Trial) -> None:
         """Tell how a trial ended; of one that was stored no rows were shown."""

@@ -117,6 +117,28 @@ class Search(Record):
     repeated: bool = False
 
 
+class Compilation(Record):
+    """What one of DSPy's optimizers did, and its program on the tasks of selection.
+
+    Attributes:
+        optimizer: Its name.
+        preset: The program that it started from.
+        programs: Different programs that it ran on every dev task, as far as that is known.
+        scored: Answers that it had scored.
+        tokens: Generated for it, each answer counted once.
+        before: Rate of the program that it started from.
+        after: Rate of the one that it made.
+    """
+
+    optimizer: str
+    preset: str
+    programs: int
+    scored: int
+    tokens: int
+    before: Rate
+    after: Rate
+
+
 class Report(Versioned):
     """The outcome of a run.
 
@@ -130,6 +152,7 @@ class Report(Versioned):
         matches: Direct prompting at the tokens of other programs, where that was asked for.
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
             earlier releases.
+        compilation: Likewise, where one of DSPy's optimizers made the last result's program.
         budget: What was spent of it; ``None`` where there was none.
         front: Of a search that kept costs low; ``None`` where it looked at success alone.
     """
@@ -144,6 +167,7 @@ class Report(Versioned):
     overhead_seconds: float
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
+    compilation: Compilation | None = None
     budget: BudgetUse | None = None
     front: Front | None = None
 
@@ -222,7 +246,7 @@ def build_report(
         data_sha256=data_sha256,
         results=tuple(summaries.values()),
         comparisons=_paired([(summaries[first], summaries[second]) for first, second in pairs]),
-        usage=Usage.of(_distinct(every)),
+        usage=usage_of(every),
         overhead_seconds=sum(r.seconds - r.usage.seconds for r in every),
         matches=tuple(matches),
     )
@@ -242,7 +266,12 @@ def _paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, .
     )
 
 
-def _distinct(rows: Sequence[Row]) -> list[CallRecord]:
-    """Return every generated answer once, however many rows used it."""
+def usage_of(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> Usage:
+    """Return the cost of every generated answer, each counted once, however many rows used it.
+
+    Args:
+        rows: Executed tasks.
+        others: Calls that no row has to have, e.g. of an optimizer that runs programs itself.
+    """
     calls = {c.key or f"{r.key}/{i}": c for r in rows for i, c in enumerate(r.calls)}
-    return list(calls.values())
+    return Usage.of({**{c.key: c for c in others}, **calls}.values())

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
-
 from lift_sys.app import environment, gate
-from lift_sys.app.assemble import make_artifact, save_front, summarise_search, with_test
-from lift_sys.app.containers import ContainerExecutor, Send, check_executor, sent_elsewhere
+from lift_sys.app.assemble import (
+    Found,
+    make_artifact,
+    save_front,
+    summarise_search,
+    with_test,
+)
+from lift_sys.app.containers import ContainerExecutor, check_executor, sent_elsewhere
 from lift_sys.app.data import Data
 from lift_sys.app.export import save_artifact
 from lift_sys.app.final import (
@@ -30,32 +34,28 @@ from lift_sys.app.final import (
     run_final,
 )
 from lift_sys.app.front import front_of
-from lift_sys.app.journal import open_journal
 from lift_sys.app.models import model_source, models_of_job, weights
-from lift_sys.app.pool import POOL, Source, obtain_pool, teach
+from lift_sys.app.pool import POOL, Source, teach
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report
-from lift_sys.app.space import check_costs, check_space, search_space
+from lift_sys.app.report import Report, build_report, usage_of
+from lift_sys.app.searching import SEARCH, compile_winner, prepare_search
+from lift_sys.app.space import check_costs, check_space
 from lift_sys.app.spending import Spending, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
-from lift_sys.config import RunConfig
+from lift_sys.app.teleprompting import check_optimizer, compile_job
+from lift_sys.config import JOINT, RunConfig
+from lift_sys.errors import BudgetSpent
 from lift_sys.inference.budget import Account
+from lift_sys.inference.lm import concurrency_of
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
-from metrics.adapters import to_example
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
-from optimizers.joint import JointSearch, SearchConfig
-from optimizers.objectives import directions
-from optimizers.pools import Pool
-from optimizers.space import SearchSpace
-from programs.hypers import set_hypers
+from optimizers.sharing import Sharing
 from programs.presets import make_program
 from programs.stages import Models
-
-SEARCH = "search"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
 def optimize(
     config: RunConfig,
     data: Data,
-    runs: Path,
+    run: RunDirectory,
     sandbox: Sandbox,
     progress: Progress,
     ledger: gate.Ledger | None,
@@ -98,7 +98,7 @@ def optimize(
     Args:
         config: The job.
         data: Its task sets, from ``load_data``.
-        runs: Where run directories are.
+        run: Its directory, from ``run_directory``, or that of a process of a shared study.
         sandbox: Where generated code runs.
         progress: What shows how it goes.
         ledger: Where the opening of the test set is noted. Without one a set of test tasks stays
@@ -110,38 +110,31 @@ def optimize(
     """
     started = time.perf_counter()
     _check(config, data, sandbox)
-    run = run_directory(config, data, runs)
     with run.locked(), sent_elsewhere(config) as send:
         _record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         spending = _spending(config, data, (run, rows), opened=ledger is not None)
         watch = spending.watch(progress.row)
-        models, evaluator = _equip(config, (run, rows), (sandbox, send), spending.account, watch)
-        spending.account.enter(POOL)
-        pool = obtain_pool(Source(config, data, evaluator, sandbox, models), run, progress)
-        student = make_program("single", sandbox).with_models(models)
-        space = search_space(config, pool, student)
-        search = _search(config, data, space, pool, evaluator, (run, progress))
-        progress.begin(SEARCH)
-        with spending.search(SEARCH, len(data.dev)):
-            winner = search.compile(student, valset=[to_example(t) for t in data.dev])
-        progress.end()
-        artifact = make_artifact(config, data, winner, search)
-        front = front_of(search, config, data.dev) if config.costs else None
-        if front:
-            save_front(config, data, student, search, run.path)
+        account = spending.account
+        models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
+        if send:
+            executor = ContainerExecutor(config, send, run.calls(), account)
+            evaluator.execute_elsewhere(executor)
+        source = Source(config, data, evaluator, sandbox, models)
+        found = _find(source, spending, run, progress)
+        artifact = found.artifact
         opening = open_final(artifact, config, data, ledger)
         final = Final.of(config, data, opened=opening is not None)
         with spending.final(FINAL, lambda: save_artifact(artifact, run.path / "best.json")):
-            tables = run_final(final, winner, evaluator, sandbox, progress)
-        found = {
-            "search": summarise_search(search),
-            "front": front,
-            "budget": spending.use(ended_search=search.cut is not None),
-        }
+            tables = run_final(final, found.winner, evaluator, sandbox, progress)
         report = build_report(final.label, final.data_sha256, tables, list(rows))
-        report = report.model_copy(update=found)
+        told = {
+            **found.told,
+            "usage": usage_of(list(rows), found.calls),
+            "budget": spending.use(ended_search=found.cut),
+        }
+        report = report.model_copy(update=told)
         text = markdown(report)
         run.write("report.json", report.model_dump_json(indent=2) + "\n")
         run.write("report.md", text)
@@ -153,21 +146,37 @@ def optimize(
         return Outcome(report, text, run.path, saved, seconds, progress.engine_seconds)
 
 
-def _equip(
-    config: RunConfig,
-    kept: tuple[RunDirectory, Rows],
-    place: tuple[Sandbox, Send | None],
-    account: Account,
-    on_row: Callable[[Row, bool], None],
-) -> tuple[Models, Evaluator]:
-    """Return the models of a job, and what runs its programs: here or in containers."""
-    (run, rows), (sandbox, send) = kept, place
-    calls = run.calls()
-    models = model_source(calls, account)
-    evaluator = make_evaluator(config.model, sandbox, rows, models, on_row)
-    if send:
-        evaluator.execute_elsewhere(ContainerExecutor(config, send, calls, account))
-    return models, evaluator
+def _find(source: Source, spending: Spending, run: RunDirectory, progress: Progress) -> Found:
+    """Let the optimizer of a job find its program."""
+    config = source.config
+    if config.optimizer == JOINT:
+        return _find_jointly(source, spending, run, progress)
+    spending.account.enter(SEARCH)
+    progress.begin(SEARCH)
+    try:
+        found = compile_job(source, progress)
+    except BudgetSpent as refused:
+        msg = f"{refused}; {config.optimizer} was not done, and there is no winner yet"
+        raise BudgetSpent(msg) from refused
+    progress.end()
+    return found
+
+
+def _find_jointly(
+    source: Source, spending: Spending, run: RunDirectory, progress: Progress
+) -> Found:
+    config, data = source.config, source.data
+    spending.account.enter(POOL)
+    student = make_program("single", source.sandbox).with_models(source.models)
+    search = prepare_search(source, student, run, progress)
+    with spending.search(SEARCH, len(data.dev)):
+        winner = compile_winner(search, student, data, progress)
+    artifact = make_artifact(config, data, winner, search)
+    front = front_of(search, config, data.dev) if config.costs else None
+    if front:
+        save_front(config, data, student, search, run.path)
+    told = {"search": summarise_search(search), "front": front}
+    return Found(winner, artifact, told, cut=search.cut is not None)
 
 
 def make_evaluator(
@@ -176,6 +185,7 @@ def make_evaluator(
     rows: Rows,
     models: Models,
     on_row: Callable[[Row, bool], None] | None = None,
+    sharing: Sharing | None = None,
 ) -> Evaluator:
     """Return an evaluator whose model is fetched and loaded when it is first needed."""
     identity = weights(model) + environment.source_digest()
@@ -183,47 +193,34 @@ def make_evaluator(
     def execution(task: Task, code: str | None, failure: str | None) -> Any:
         return score_code(task, code, failure, sandbox)
 
-    return Evaluator(lambda: models(model), identity, execution, rows, on_row)
+    return Evaluator(lambda: models(model), identity, execution, rows, on_row, sharing)
 
 
-def _search(
+def models_and_evaluator(
     config: RunConfig,
-    data: Data,
-    space: SearchSpace,
-    pool: Pool,
-    evaluator: Evaluator,
-    into: tuple[RunDirectory, Progress],
-) -> JointSearch:
-    run, progress = into
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name="joint",
-        storage=open_journal(run.path / "study.journal"),
-        directions=directions(config.costs),
-        load_if_exists=True,
-    )
-    return JointSearch(
-        SearchConfig(
-            space=space,
-            first_points=tuple(space.complete(point) for point in config.first_points),
-            trials=config.trials,
-            tokens=config.search_tokens,
-            seed=config.seed,
-            tasks={task.id: task for task in data.dev},
-            drop_alpha=config.drop_alpha,
-            reevaluate=config.reevaluate,
-            costs=config.costs,
-            wish=config.wish,
-        ),
-        pool,
-        evaluator,
-        study,
-        set_hypers,
-        progress.trial,
-    )
+    run: RunDirectory,
+    rows: Rows,
+    sandbox: Sandbox,
+    on_row: Callable[[Row, bool], None],
+    account: Account | None = None,
+) -> tuple[Models, Evaluator]:
+    """Return the models of a job and what runs its programs, as its run keeps and shares them.
+
+    Args:
+        config: The job.
+        run: Keeps answers.
+        rows: Of the run.
+        sandbox: Where generated code runs.
+        on_row: Called with each row and whether it was reused.
+        account: What answers are paid from; by default nothing.
+    """
+    models = model_source(run.calls(), account, run.call_leases)
+    sharing = run.sharing(lambda: concurrency_of(models(config.model)))
+    return models, make_evaluator(config.model, sandbox, rows, models, on_row, sharing)
 
 
 def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+    check_optimizer(config)
     check_space(config, sandbox)
     for teacher in config.teachers:
         teach(teacher, sandbox)

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from lift_sys.app.store import KeyedLines, RunDirectory
+from lift_sys.app.lines import KeyedLines
+from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent, ConfigError
 from lift_sys.inference import catalogue

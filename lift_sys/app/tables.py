@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from lift_sys.app.front_tables import front_lines
-from lift_sys.app.report import Report, Result, Search, TokenMatch
+from lift_sys.app.report import Compilation, Report, Result, Search, TokenMatch
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
@@ -41,6 +41,7 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     lines += _stages(report) if detailed else []
     lines += [*_matches(report), *_comparisons(report), ""]
     lines += [_search(report.search, report.budget), ""] if report.search else []
+    lines += [_compilation(report.compilation), ""] if report.compilation else []
     lines += front_lines(report.front) if report.front else []
     lines += [str(report.budget), ""] if report.budget else []
     lines += [_footer(report)]
@@ -203,6 +204,20 @@ def _warning(rate: Rate) -> str:
     if rate.passed == rate.total:
         return " Where several programs pass all of them, the one with the fewest tokens won."
     return ""
+
+
+def _compilation(made: Compilation) -> str:
+    """Say what one of DSPy's optimizers tried, and what came of it on the dev tasks."""
+    if made.programs:
+        ran = f" and ran {made.programs} different programs on all dev tasks"
+        chosen = ", which flatters what was chosen by them"
+    else:
+        ran = chosen = ""
+    return (
+        f"Optimizer: {made.optimizer}, from the preset {made.preset}. It had {made.scored:,} "
+        f"answers scored{ran}, for {made.tokens:,} tokens out. On the dev tasks the program passed "
+        f"{made.before} before and {made.after} after it{chosen}."
+    )
 
 
 def _footer(report: Report) -> str:

@@ -7,13 +7,13 @@ stage share their early ones, and a task that was interrupted continues behind i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from dspy.lm15 import Request, Response
 
 from lift_sys.inference.chat import SUPPORTED_PARAMS, Answer, chat_body, to_response
+from lift_sys.inference.leases import Alone, Leases, once
 from lift_sys.inference.usage import CallRecord, current_stage, note, recording
 from lift_sys.record import Versioned, digest
 
@@ -66,6 +66,9 @@ class ReplayEngine:
         engine: Generates; its answers depend on the request alone.
         weights: What identifies its model, e.g. a SHA-256.
         calls: Where answers are kept.
+
+    Attributes:
+        leases: Of all who share the kept answers; by default of this process alone.
     """
 
     supports_response_schema = True
@@ -77,7 +80,7 @@ class ReplayEngine:
         self._engine = engine
         self._weights = weights
         self._calls = calls
-        self._turns: dict[str, threading.Lock] = {}
+        self.leases: Leases = Alone()
 
     @property
     def concurrency(self) -> int:
@@ -101,22 +104,26 @@ class ReplayEngine:
             StoreError: The answer could not be kept.
         """
         key = call_key(request, self._weights)
-        with self._turns.setdefault(key, threading.Lock()):
-            return self._complete(request, key)
+        made: list[StoredCall] = []
 
-    def _complete(self, request: Request, key: str) -> Response:
-        stored = self._calls.get(key)
-        if stored is not None:
-            record = stored.record.model_copy(update={"reused": True, "stage": current_stage()})
-            note(record)
-            return to_response(request, _answer(stored))
+        def generate() -> StoredCall:
+            made.append(self._generate(request, key))
+            return made[0]
+
+        stored = once(self.leases, f"call/{key}", lambda: self._calls.get(key), generate)
+        if made:
+            note(stored.record)
+        else:
+            note(stored.record.model_copy(update={"reused": True, "stage": current_stage()}))
+        return to_response(request, _answer(stored))
+
+    def _generate(self, request: Request, key: str) -> StoredCall:
         with recording(detached=True) as made:
             response = self._engine.complete(request)
         record = made[-1].model_copy(update={"key": key})
-        text = response.message.text or ""
-        self._calls.put(StoredCall(key=key, text=text, record=record))
-        note(record)
-        return response
+        stored = StoredCall(key=key, text=response.message.text or "", record=record)
+        self._calls.put(stored)
+        return stored
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ReplayEngine:
         return self

@@ -22,7 +22,7 @@ import dspy
 import optuna
 from dspy.lm15 import Request, Response
 
-from lift_sys.app import store
+from lift_sys.app import lines
 from lift_sys.app.journal import open_journal
 from lift_sys.app.store import RunDirectory
 from lift_sys.inference.replay import ReplayEngine
@@ -109,7 +109,7 @@ def score(task: Task, code: str | None, failure: str | None) -> Score:
 
 def watch_writes(death: Death) -> None:
     """Make every write a step, before it and after it."""
-    append = store._append
+    append = lines._append
 
     def watched(path: Path, line: bytes, size: int | None) -> int:
         death.step(f"writing {path.name}", path, line)
@@ -117,7 +117,7 @@ def watch_writes(death: Death) -> None:
         death.step(f"written {path.name}")
         return end
 
-    store._append = watched
+    lines._append = watched
 
 
 def search(folder: Path, slots: int, death: Death) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lift_sys.app.export import Artifact, Measured, ModelRef, describe_program
+from lift_sys.app.export import Artifact, Measured, ModelRef, describe_program, kind_of
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.sandbox.base import ClosedSandbox
+from programs.ensemble import Program
 from programs.hypers import set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode
@@ -39,9 +40,10 @@ def program_of(preset: str = "single", **hypers: Any) -> SpecToCode:
     return program
 
 
-def artifact_of(program: SpecToCode, **changes: Any) -> Artifact:
+def artifact_of(program: Program, **changes: Any) -> Artifact:
     hypers, predictors = describe_program(program)
     made = Artifact(
+        program=kind_of(program),
         wire_version=WIRE_VERSION,
         model=ModelRef.of(MODEL),
         hypers=hypers,

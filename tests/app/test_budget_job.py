@@ -15,7 +15,7 @@ from lift_sys.app import jobs, models
 from lift_sys.app.data import load_data
 from lift_sys.app.export import load_artifact
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import Outcome, optimize
+from lift_sys.app.run import Outcome, optimize, run_directory
 from lift_sys.app.spending import Spending
 from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import BudgetSpent
@@ -96,8 +96,9 @@ def job(budget: Budget | None = None) -> RunConfig:
 
 def run(folder: Path, sandbox: Sandbox, budget: Budget | None = None) -> Outcome:
     config = job(budget)
-    progress = Progress(Console(quiet=True), {})
-    return optimize(config, load_data(config), folder / "runs", sandbox, progress, None)
+    data, progress = load_data(config), Progress(Console(quiet=True), {})
+    directory = run_directory(config, data, folder / "runs")
+    return optimize(config, data, directory, sandbox, progress, None)
 
 
 def entries(folder: Path) -> list[LedgerEntry]:

@@ -159,6 +159,8 @@ def test_a_missing_task_file(tmp_path: Path) -> None:
         ({"space": {"temprature": [0.0]}}, "temprature"),
         ({"space": {"temperature": [0.0], "n": [99]}}, "99"),
         ({"model": "gpt"}, "gpt"),
+        ({"optimizer": "best"}, "labeled_few_shot"),
+        ({"optimizer": "gepa", "drop_alpha": 0.1}, "does not use 'drop_alpha'"),
         ({"space": {"temperature": [0.0], "critic.model": ["gpt"]}}, "gpt"),
         ({"space": {"temperature": [0.0], "critic.model": ["program", "claude"]}}, "anthropic"),
         ({"schema_version": 9}, "upgrade"),
@@ -265,3 +267,17 @@ def test_an_artifact_that_was_opened_stays_so(artifact: Path, tmp_path: Path) ->
 
     refused(done, "passed 0 of 1", "once per artifact")
     assert not (tmp_path / "data").exists()
+
+
+def test_a_worker_without_a_study_is_refused(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/study.db"
+
+    refused(lift("worker", "--storage", storage, "--study", "s"), "there is no study 's'")
+
+
+def test_a_server_that_does_not_answer_is_one_sentence() -> None:
+    storage = "postgresql://user:planted-secret@127.0.0.1:1/name"
+    done = lift("optimize", "--storage", storage, "--study", "s")
+
+    refused(done, "the storage postgresql+psycopg://user:***@127.0.0.1:1/name does not answer")
+    assert "planted-secret" not in done.stderr

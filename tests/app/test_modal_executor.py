@@ -210,10 +210,27 @@ def test_a_budget_counts_what_containers_spend(
     assert not here.engine.requests
 
 
-def test_a_budget_in_usd_is_refused(modal: StandingModal, here: Model, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="what Modal charges"):
-        start(tmp_path, "--executor", "modal", "--budget", "usd=1")
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("--budget", "usd=1", "what Modal charges"),
+        ("--optimizer", "gepa", "'gepa' runs its programs here"),
+    ],
+)
+def test_what_containers_cannot_do_is_refused(
+    modal: StandingModal, here: Model, tmp_path: Path, option: str, value: str, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        start(tmp_path, *IN_ONE, option, value)
     assert not modal.sent
+
+
+def test_workers_of_a_shared_study_use_no_containers(
+    modal: StandingModal, here: Model, tmp_path: Path
+) -> None:
+    shared = ("--storage", "postgresql://nowhere/none", "--study", "one")
+    with pytest.raises(ConfigError, match="either containers or --storage"):
+        start(tmp_path, *IN_ONE, *shared)
 
 
 def test_other_code_in_a_container_is_refused(

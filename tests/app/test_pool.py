@@ -21,7 +21,7 @@ from lift_sys.app.export import build_program, load_artifact
 from lift_sys.app.models import models_of_job
 from lift_sys.app.pool import Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import make_evaluator, optimize
+from lift_sys.app.run import make_evaluator, optimize, run_directory
 from lift_sys.app.show import render_artifact
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig, Teacher
@@ -235,7 +235,11 @@ def test_a_job_finds_instructions_that_are_exported(
     config = RunConfig.model_validate(MORE.model_copy(update=changes).model_dump())
 
     def run() -> Any:
-        return optimize(config, DATA, tmp_path, sandbox, Progress(Console(quiet=True), {}), None)
+        directory, progress = (
+            run_directory(config, DATA, tmp_path),
+            Progress(Console(quiet=True), {}),
+        )
+        return optimize(config, DATA, directory, sandbox, progress, None)
 
     outcome = run()
     artifact = load_artifact(outcome.artifact)

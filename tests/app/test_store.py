@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from lift_sys.app import store
-from lift_sys.app.store import KeyedLines, RunDirectory, append_line
+from lift_sys.app import lines
+from lift_sys.app.lines import KeyedLines, append_line
+from lift_sys.app.store import RunDirectory
 from lift_sys.errors import StoreError
 from lift_sys.files import write_atomically
 from lift_sys.inference.replay import StoredCall
@@ -63,7 +64,7 @@ def test_rows_are_there_when_the_file_is_opened_again(run: RunDirectory) -> None
 def test_threads_write_one_after_the_other(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, writing = store.append_line, threading.Semaphore(1)
+    append, writing = lines.append_line, threading.Semaphore(1)
 
     def alone(path: Path, text: str, size: int | None = None) -> int:
         assert writing.acquire(blocking=False)
@@ -72,7 +73,7 @@ def test_threads_write_one_after_the_other(
         writing.release()
         return size
 
-    monkeypatch.setattr(store, "append_line", alone)
+    monkeypatch.setattr(lines, "append_line", alone)
     rows = run.rows()
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda i: rows.put(row(str(i))), range(8)))
@@ -256,14 +257,16 @@ def test_a_run_is_held_by_one_process_and_freed_by_its_death(run: RunDirectory) 
 def test_invocations_are_appended(run: RunDirectory) -> None:
     run.note_invocation(2.5, 1.0)
     run.note_invocation(3.0, 0.0)
-    lines = (run.path / "invocations.jsonl").read_text().splitlines()
-    assert lines == ['{"engine_seconds":1.0,"seconds":2.5}', '{"engine_seconds":0.0,"seconds":3.0}']
+    assert (run.path / "invocations.jsonl").read_text().splitlines() == [
+        '{"engine_seconds":1.0,"seconds":2.5}',
+        '{"engine_seconds":0.0,"seconds":3.0}',
+    ]
 
 
 def test_what_gathers_while_the_disk_is_busy_is_written_together_or_not_at_all(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, sizes = store.append_line, list[int]()
+    append, sizes = lines.append_line, list[int]()
     first_writes, go = threading.Event(), threading.Event()
 
     def slow(path: Path, text: str, size: int | None = None) -> int:
@@ -274,8 +277,8 @@ def test_what_gathers_while_the_disk_is_busy_is_written_together_or_not_at_all(
             raise StoreError("full")
         return append(path, text, size)
 
-    monkeypatch.setattr(store, "append_line", slow)
-    rows = run.rows()
+    monkeypatch.setattr(lines, "append_line", slow)
+    rows = KeyedLines(run.path / "rows.jsonl", Row)
     with ThreadPoolExecutor(8) as threads:
         begun = [threads.submit(rows.put, row("0"))]
         first_writes.wait(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import dspy
@@ -13,7 +14,8 @@ from dspy.teleprompt.teleprompt import Teleprompter
 
 from lift_sys.errors import ConfigError
 from lift_sys.record import canonical_json
-from optimizers.teleprompters import build
+from optimizers.teleprompters import Uniform, build
+from optimizers.watching import Effort
 from programs.hypers import hypers_of, set_hypers
 from programs.spec_to_code import SpecToCode
 from tests.optimizers.half_known import (
@@ -84,6 +86,19 @@ def test_labels_become_demos_of_the_predictors_that_they_are_for(setup: Setup) -
     assert set(demos) == {"code_generator.predict"}
     assert all(demo in known for demo in demos["code_generator.predict"])
     assert not demos_of(setup.compile("labeled_few_shot", labels={}))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_a_compile_took_is_known(threads: int, setup: Setup) -> None:
+    optimizer = Uniform("mipro_v2", setup.metric, replace(SETTINGS, threads=threads))
+    assert optimizer.effort == Effort(0, 0, ())
+    with dspy.context(lm=setup.lm):
+        optimizer.compile(setup.student(), trainset=EXAMPLES)
+    effort = optimizer.effort
+    assert len(effort.calls) == len(setup.engine.requests)
+    assert {"ir", "code", ""} == {call.stage for call in effort.calls}
+    assert effort.scored >= effort.programs * len(EXAMPLES)
+    assert 1 < effort.programs <= SETTINGS.trials
 
 
 class Renaming(Teleprompter):

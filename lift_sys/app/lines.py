@@ -1,0 +1,225 @@
+"""Append-only files of lines that a kill or a full disk cannot spoil.
+
+Owns how a line reaches the disk, and how entries with a key are kept one a line. A last line that
+a crash cut off is dropped when a file is opened again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Generic, NoReturn, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from lift_sys.errors import StoreError
+from lift_sys.inference.ledger import LedgerEntry
+from lift_sys.inference.replay import StoredCall
+from optimizers.evaluate import Row
+
+Entry = TypeVar("Entry", Row, StoredCall, LedgerEntry)
+
+
+class Kept(Protocol[Entry]):
+    """Entries by key. ``put`` returns only when the entry would survive a crash."""
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry with this key, if there is one."""
+        ...
+
+    def put(self, entry: Entry) -> None:
+        """Keep an entry."""
+        ...
+
+    def __iter__(self) -> Iterator[Entry]: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass
+class _Batch(Generic[Entry]):
+    """Entries that reach the disk together, or not at all."""
+
+    entries: list[Entry] = field(default_factory=list)
+    tried: bool = False
+    error: StoreError | None = None
+
+
+class KeyedLines(Generic[Entry]):
+    """Entries by key, kept as JSON lines; threads may share them.
+
+    Only the keys are in memory: an entry is read when it is asked for.
+
+    Args:
+        path: The file; need not exist.
+        kind: What an entry is.
+
+    Raises:
+        StoreError: It cannot be read, or a line other than a cut-off last one is broken.
+    """
+
+    def __init__(self, path: Path, kind: type[Entry]) -> None:
+        self._path: Path = path
+        self._kind: type[Entry] = kind
+        self._starts: dict[str, int] = {}
+        self._lock: threading.Lock = threading.Lock()
+        self._size: int = mend(path)
+        self._batch_lock: threading.Lock = threading.Lock()
+        self._batch: _Batch[Entry] = _Batch()
+        for start, line in self._lines():
+            found = _BEGINNING.match(line)
+            if not (found and 1 <= int(found[1]) <= kind.current_version and line.endswith(b"}\n")):
+                self._refuse(start)
+            self._starts[found[2].decode()] = start
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry with this key, if there is one.
+
+        Raises:
+            StoreError: The file cannot be read any more.
+        """
+        start = self._starts.get(key)
+        return None if start is None else self._read(start)
+
+    def put(self, entry: Entry) -> None:
+        """Append an entry; it is on disk when this returns.
+
+        Raises:
+            StoreError: The disk refused, or the file is not what this process left there; nothing
+                is half-written.
+        """
+        with self._batch_lock:
+            batch = self._batch
+            batch.entries.append(entry)
+        with self._lock:
+            if not batch.tried:
+                with self._batch_lock:
+                    self._batch = _Batch()
+                self._write(batch)
+        if batch.error is not None:
+            raise StoreError(str(batch.error)) from batch.error
+
+    def _write(self, batch: _Batch[Entry]) -> None:
+        """Append what gathered while another batch was on its way to the disk."""
+        batch.tried = True
+        lines = [entry.model_dump_json() for entry in batch.entries]
+        start = self._size
+        try:
+            self._size = append_line(self._path, "\n".join(lines), self._size)
+        except StoreError as error:
+            batch.error = error
+            return
+        for entry, line in zip(batch.entries, lines, strict=True):
+            self._starts[entry.key] = start
+            start += len(line.encode()) + 1
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self._read(start) for start in tuple(self._starts.values()))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield where each line starts, and the line."""
+        if not self._size:
+            return
+        start = 0
+        with _reading(self._path), self._path.open("rb") as file:
+            for line in file:
+                yield start, line
+                start += len(line)
+
+    def _read(self, start: int) -> Entry:
+        with _reading(self._path), self._path.open("rb") as file:
+            file.seek(start)
+            line = file.readline()
+        try:
+            return self._kind.model_validate_json(line)
+        except ValidationError:
+            self._refuse(start)
+
+    def _refuse(self, start: int) -> NoReturn:
+        number = 1 + sum(1 for other, _ in self._lines() if other < start)
+        msg = f"{self._path}, line {number}: not written by this release; move the run away"
+        raise StoreError(msg)
+
+
+_BEGINNING = re.compile(rb'\{"schema_version":(\d+),"key":"([^"\\]+)",')
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}"
+        raise StoreError(msg) from error
+
+
+def mend(path: Path) -> int:
+    """Drop a last line that a crash cut off, and return the size of the file, in bytes.
+
+    Raises:
+        StoreError: It cannot be read or changed.
+    """
+    if not path.exists():
+        return 0
+    with _reading(path), path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        whole = size
+        while whole and _byte(file, whole - 1) != b"\n":
+            whole -= 1
+        if whole != size:
+            file.truncate(whole)
+        return whole
+
+
+def _byte(file: BinaryIO, at: int) -> bytes:
+    file.seek(at)
+    return file.read(1)
+
+
+def append_line(path: Path, text: str, size: int | None = None) -> int:
+    """Append a line, and return the size of the file; the line is on disk when this returns.
+
+    Args:
+        path: The file; made if it is missing, unless a size is expected.
+        text: The line, or several.
+        size: What the file must have, in bytes; by default any.
+
+    Raises:
+        StoreError: The disk refused, or the file is not of that size; it is as it was.
+    """
+    try:
+        return _append(path, (text + "\n").encode(), size)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}; free some space and run again"
+        if isinstance(error, FileNotFoundError) or error.errno == errno.ESTALE:
+            msg = (
+                f"cannot write {path}: it was removed or changed while the job was running; "
+                "put it back and run again"
+            )
+        raise StoreError(msg) from error
+
+
+def _append(path: Path, line: bytes, size: int | None) -> int:
+    with path.open("r+b" if size else "ab", buffering=0) as file:
+        start = file.seek(0, os.SEEK_END)
+        if size is not None and start != size:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        try:
+            written = file.write(line)
+            os.fsync(file.fileno())
+        except OSError:
+            os.ftruncate(file.fileno(), start)
+            raise
+        if written != len(line):
+            os.ftruncate(file.fileno(), start)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return start + written

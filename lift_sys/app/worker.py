@@ -1,0 +1,126 @@
+"""Joining a study: as the process that begins it, or as one of those that help.
+
+Owns how a process comes to its run in a database, and what a helping one does: the whole search,
+as all others do it, and nothing of what comes after. The final table and the artifact are made by
+the process that began the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lift_sys.app.data import Data, load_data
+from lift_sys.app.database import Database
+from lift_sys.app.pool import Source
+from lift_sys.app.progress import Progress
+from lift_sys.app.run import models_and_evaluator, run_directory
+from lift_sys.app.searching import compile_winner, prepare_search
+from lift_sys.app.shared_run import SHARED_SLOTS, SharedRun, basis_of
+from lift_sys.app.store import RunDirectory
+from lift_sys.config import JOINT, Budget, RunConfig
+from lift_sys.errors import ConfigError
+from lift_sys.record import digest
+from lift_sys.sandbox.base import Sandbox
+from optimizers.joint import JointSearch
+from programs.presets import make_program
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where the processes of a study meet.
+
+    Attributes:
+        storage: Address of the database.
+        study: Name of the study.
+        slots: Tasks that all processes together run at the same time; ``None`` leaves it to the
+            study.
+    """
+
+    storage: str
+    study: str
+    slots: int | None = None
+
+    @classmethod
+    def of(cls, storage: str | None, study: str | None, slots: int | None) -> Meeting | None:
+        """Return where to meet, if the options name a place.
+
+        Raises:
+            ConfigError: They name half of one.
+        """
+        if storage and study:
+            return cls(storage, study, slots)
+        if storage or study or slots:
+            msg = "a shared study needs both --storage URL and --study NAME; --slots is for it only"
+            raise ConfigError(msg)
+        return None
+
+
+@contextmanager
+def opened_run(
+    config: RunConfig, data: Data, runs: Path, meeting: Meeting | None
+) -> Iterator[RunDirectory]:
+    """Open the run of a job: its directory, or a shared study that is begun or joined.
+
+    Raises:
+        ConfigError: The study is of another job, or of other code or data, or the job has what
+            belongs to one process: a budget, containers, or an optimizer other than the joint
+            search.
+        StoreError: Database or disk do not answer.
+    """
+    if meeting is None:
+        yield run_directory(config, data, runs)
+        return
+    if config.optimizer != JOINT:
+        msg = f"the optimizer {config.optimizer!r} works in one process; share a joint search"
+        raise ConfigError(msg)
+    if config.budget != Budget():
+        msg = "a budget is kept by one process; limit a shared study by trials and search_tokens"
+        raise ConfigError(msg)
+    if config.executor.kind != "local":
+        msg = (
+            "the workers of a shared study execute its tasks themselves; give either containers or"
+        )
+        raise ConfigError(f"{msg} --storage")
+    database = Database(meeting.storage)
+    # A directory of its own: what the same job left on this machine alone is not this study's.
+    place = runs / f"study-{digest([str(database), meeting.study])[:12]}"
+    path = run_directory(config, data, place).path
+    with closing(SharedRun(path, database, meeting.study)) as run:
+        run.begin(config, basis_of(dict(data.hashes)), meeting.slots or SHARED_SLOTS)
+        yield run
+
+
+@contextmanager
+def joined_run(meeting: Meeting, folder: Path) -> Iterator[tuple[SharedRun, Data]]:
+    """Join a study that another process began.
+
+    Args:
+        meeting: Where.
+        folder: For files of this process alone.
+
+    Raises:
+        ConfigError: There is no such study, or it has other code or data.
+        StoreError: Database or disk do not answer.
+    """
+    with closing(SharedRun(folder, Database(meeting.storage), meeting.study)) as run:
+        data = load_data(run.config)
+        run.begin(run.config, basis_of(dict(data.hashes)))
+        yield run, data
+
+
+def work(run: SharedRun, data: Data, sandbox: Sandbox, progress: Progress) -> JointSearch:
+    """Help with a study until its search is over, and return the search.
+
+    Raises:
+        LiftError: A model, database, backend or sandbox failure. What was done is kept.
+    """
+    config, rows = run.config, run.rows()
+    models, evaluator = models_and_evaluator(config, run, rows, sandbox, progress.row)
+    student = make_program("single", sandbox).with_models(models)
+    source = Source(config, data, evaluator, sandbox, models)
+    search = prepare_search(source, student, run, progress)
+    compile_winner(search, student, data, progress)
+    return search
