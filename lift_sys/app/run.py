@@ -220,12 +220,12 @@ def models_and_evaluator(
 
 
 def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+    check_executor(config)
     check_optimizer(config)
     check_space(config, sandbox)
     for teacher in config.teachers:
         teach(teacher, sandbox)
     check_costs(config)
-    check_executor(config)
     check_budget(config.budget, models_of_job(config), data.dev)
 
 

@@ -80,10 +80,8 @@ def opened_run(
         msg = "a budget is kept by one process; limit a shared study by trials and search_tokens"
         raise ConfigError(msg)
     if config.executor.kind != "local":
-        msg = (
-            "the workers of a shared study execute its tasks themselves; give either containers or"
-        )
-        raise ConfigError(f"{msg} --storage")
+        msg = "workers of a shared study execute its tasks; give either containers or --storage"
+        raise ConfigError(msg)
     database = Database(meeting.storage)
     # A directory of its own: what the same job left on this machine alone is not this study's.
     place = runs / f"study-{digest([str(database), meeting.study])[:12]}"

@@ -48,7 +48,7 @@ class Model:
 
 def main() -> None:
     model = Model()
-    models.build_lm = model.build
+    vars(models)["build_lm"] = model.build
     from lift_sys.app.container import execute
 
     with Path(sys.argv[1]).open("a", encoding="utf-8") as log:
