@@ -131,10 +131,8 @@ def optimize(
             outcome = optimize(job, data, run, sandbox, progress, ledger)
     console.print(Markdown(outcome.text) if console.is_terminal else outcome.text, soft_wrap=True)
     outside = 1 - outcome.engine_seconds / outcome.seconds
-    console.print(
-        f"this invocation: {outcome.seconds:.0f} s, {outside:.1%} outside the model",
-        highlight=False,
-    )
+    told = f", {outside:.1%} outside the model" if outside >= 0 else ""  # calls may overlap
+    console.print(f"this invocation: {outcome.seconds:.0f} s{told}", highlight=False)
     console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
     console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)
 

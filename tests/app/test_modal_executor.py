@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lift_sys.app import cli, cli_models, modal_executor, models
+from lift_sys.app.containers import check_executor
 from lift_sys.app.export import load_artifact
 from lift_sys.app.store import RunDirectory
+from lift_sys.config import Executor, RunConfig
 from lift_sys.errors import ConfigError, InfrastructureError, LiftError
 from lift_sys.inference import catalogue
 from optimizers.evaluate import Row
@@ -210,19 +212,16 @@ def test_a_budget_counts_what_containers_spend(
     assert not here.engine.requests
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "why"),
-    [
-        ("--budget", "usd=1", "what Modal charges"),
-        ("--optimizer", "gepa", "'gepa' runs its programs here"),
-    ],
-)
-def test_what_containers_cannot_do_is_refused(
-    modal: StandingModal, here: Model, tmp_path: Path, option: str, value: str, why: str
-) -> None:
-    with pytest.raises(ConfigError, match=why):
-        start(tmp_path, *IN_ONE, option, value)
+def test_a_budget_in_usd_is_refused(modal: StandingModal, here: Model, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="what Modal charges"):
+        start(tmp_path, *IN_ONE, "--budget", "usd=1")
     assert not modal.sent
+
+
+def test_an_optimizer_that_runs_programs_itself_is_refused() -> None:
+    check_executor(RunConfig(optimizer="gepa"))
+    with pytest.raises(ConfigError, match="'gepa' runs its programs here"):
+        check_executor(RunConfig(optimizer="gepa", executor=Executor(kind="modal")))
 
 
 def test_workers_of_a_shared_study_use_no_containers(
