@@ -134,10 +134,9 @@ def optimize(
     ledger = gate.Ledger(environment.ledger_file()) if open_test else None
     with closing(sandbox_for(unsafe=unsafe)) as sandbox:
         check_job(job, data, sandbox)
-        with opened_run(job, data, runs, meeting) as run:
-            prepare_models(models_of_job(job))
-            with Progress(console, planned) as progress:
-                outcome = optimize(job, data, run, sandbox, progress, ledger)
+        prepare_models(models_of_job(job))
+        with opened_run(job, data, runs, meeting) as run, Progress(console, planned) as progress:
+            outcome = optimize(job, data, run, sandbox, progress, ledger)
     _show(console, outcome.text)
     outside = 1 - outcome.engine_seconds / outcome.seconds
     told = f", {outside:.1%} outside the model" if outside >= 0 else ""  # calls may overlap
