@@ -258,6 +258,8 @@ class Spender:
 def test_many_pass_a_budget_by_one_call_together(shared: Open, price: Price) -> None:
     cap = 40 * Spender.COST - 5
     spenders = [Spender(shared(), lambda: Budget(tokens=cap), price) for _ in range(4)]
+    for n, spender in enumerate(spenders):  # all take part: SQLite's lock is not fair
+        spender.call(f"first{n}")
     with ThreadPoolExecutor(4) as pool:
         reasons = list(pool.map(lambda n: spenders[n].spend(f"s{n}-"), range(4)))
 
@@ -265,7 +267,6 @@ def test_many_pass_a_budget_by_one_call_together(shared: Open, price: Price) -> 
     assert total(shared()).tokens == 40 * Spender.COST
     assert len(set(reasons)) == 1
     assert f"of {cap} tokens is spent in the search phase" in reasons[0]
-    assert min(spender.paid for spender in spenders) > 0
 
 
 def test_one_waits_for_the_calls_of_another(shared: Open) -> None:
