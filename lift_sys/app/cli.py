@@ -101,9 +101,10 @@ def optimize(
     from lift_sys.app.models import models_of_job
     from lift_sys.app.pool import POOL
     from lift_sys.app.progress import Progress
-    from lift_sys.app.run import optimize
+    from lift_sys.app.run import check_job, optimize
     from lift_sys.app.searching import SEARCH
     from lift_sys.app.worker import Meeting, opened_run
+    from lift_sys.inference import catalogue
 
     overrides = {
         "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
@@ -119,6 +120,9 @@ def optimize(
         environment.quiet_libraries()
         _show(console, explained(job, data, runs, open_test=open_test))
         return
+    check_job(job, data)
+    for model_id in models_of_job(job):
+        catalogue.get_servable(model_id)  # before a run directory is made
     planned = {
         POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),

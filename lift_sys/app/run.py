@@ -52,7 +52,7 @@ from lift_sys.errors import BudgetSpent
 from lift_sys.inference.budget import Account
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.record import canonical_json
-from lift_sys.sandbox.base import Sandbox
+from lift_sys.sandbox.base import ClosedSandbox, Sandbox
 from lift_sys.tasks import Task
 from metrics.execution import score_code
 from optimizers.evaluate import Evaluator, Row, Rows
@@ -118,7 +118,7 @@ def optimize(
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
-    _check(config, data, sandbox)
+    check_job(config, data)
     with run.locked():
         record_inputs(run, config)
         rows = run.rows()
@@ -225,7 +225,13 @@ def models_and_evaluator(
     return models, make_evaluator(config.model, sandbox, rows, models, on_row, sharing)
 
 
-def _check(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+def check_job(config: RunConfig, data: Data) -> None:
+    """Refuse a job that cannot be run, before anything is spent or written.
+
+    Raises:
+        ConfigError: It says what is wrong.
+    """
+    sandbox = ClosedSandbox()
     check_optimizer(config)
     check_space(config, sandbox)
     for teacher in config.teachers:
