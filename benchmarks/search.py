@@ -41,9 +41,10 @@ from lift_sys.app.store import RunDirectory  # noqa: E402
 from lift_sys.inference.scripted import ScriptedEngine  # noqa: E402
 from lift_sys.tasks import Case, Task  # noqa: E402
 from lift_sys.verdict import Score, Status  # noqa: E402
-from optimizers.evaluate import Evaluator, Row  # noqa: E402
+from optimizers.evaluate import Evaluator  # noqa: E402
 from optimizers.joint import JointSearch, SearchConfig  # noqa: E402
 from optimizers.pools import DemoSet, Pool  # noqa: E402
+from optimizers.rows import Row  # noqa: E402
 from optimizers.space import Point, make_space  # noqa: E402
 from optimizers.trials import Trial  # noqa: E402
 from programs.hypers import Hyper, set_hypers  # noqa: E402

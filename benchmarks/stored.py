@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 from lift_sys.sandbox import Sandbox  # noqa: E402
 from lift_sys.sandbox.assertions import held_assertions  # noqa: E402
 from lift_sys.tasks import Task, load_tasks  # noqa: E402
-from optimizers.evaluate import Row  # noqa: E402
+from optimizers.rows import Row  # noqa: E402
 from programs.calibration import Judged  # noqa: E402
 
 

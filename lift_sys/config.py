@@ -52,6 +52,20 @@ class Budget(Record):
     seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
+class Executor(Record):
+    """Where the tasks of a job are executed; it decides nothing about what comes of them.
+
+    Attributes:
+        kind: ``local`` is this machine; ``modal`` spreads tasks over containers there.
+        containers: Most containers that work at the same time, at least 1.
+        unsafe: Whether generated code may run in a container where no sandbox layer holds.
+    """
+
+    kind: Literal["local", "modal"] = "local"
+    containers: int = Field(default=4, ge=1)
+    unsafe: bool = False
+
+
 class Teacher(Record):
     """A program whose passing answers on train tasks become demos.
 
@@ -110,6 +124,8 @@ class RunConfig(Versioned):
             named; their tokens come on top of ``search_tokens``.
         budget: Most that the whole job may spend. It does not name the run directory, so the same
             job goes on with a larger one.
+        executor: Where tasks are executed. It does not name the run directory either, so a job may
+            go on elsewhere.
         objectives: What the search keeps low, beside passing most tasks; by default nothing.
         wish: Which program of the search the job ends with. A wish for cheapness adds its cost to
             the objectives.
@@ -140,6 +156,7 @@ class RunConfig(Versioned):
     drop_alpha: float = Field(default=0.0, ge=0, lt=1)
     reevaluate: int = Field(default=0, ge=0)
     budget: Budget = Budget()
+    executor: Executor = Executor()
     objectives: tuple[Cost, ...] = ()
     wish: Wish = BEST
     space: dict[str, tuple[Choice, ...]] = DEFAULT_SPACE
@@ -166,11 +183,11 @@ class RunConfig(Versioned):
         return self
 
     def asked(self) -> dict[str, Any]:
-        """Return what is asked, as JSON: all but how much it may cost.
+        """Return what is asked, as JSON: all but how much it may cost and where it is executed.
 
-        A job that a budget ended is the same job when it goes on with a larger one.
+        A job that a budget ended is the same job when it goes on with a larger one, or elsewhere.
         """
-        return self.model_dump(mode="json", exclude={"budget"})
+        return self.model_dump(mode="json", exclude={"budget", "executor"})
 
     @property
     def costs(self) -> tuple[Cost, ...]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from lift_sys.inference.catalogue import usd
 from lift_sys.record import digest
-from optimizers.evaluate import Row, with_row
+from optimizers.rows import Row
 from optimizers.trials import Reevaluation, Trial, Tried
 
 
@@ -58,3 +59,17 @@ def reevaluation(trial: Trial, rows: Sequence[Row], known: Answers) -> Reevaluat
         tried = with_row(tried, row)
     repeated = all(answer in known for row in rows for answer in answers_of(row))
     return Reevaluation(**dict(tried), repeated=repeated)
+
+
+def with_row(tried: Tried, row: Row) -> Tried:
+    """Return what a program did and cost, with one task more."""
+    return tried.model_copy(
+        update={
+            "passed": tried.passed + row.score.passed,
+            "tried": tried.tried + 1,
+            "tokens": tried.tokens + sum(c.completion_tokens for c in row.calls),
+            "usd": tried.usd + sum(usd(c) for c in row.calls),
+            "seconds": tried.seconds + sum(c.seconds for c in row.calls),
+            "outcomes": (*tried.outcomes, row.score.passed),
+        }
+    )

@@ -1,8 +1,8 @@
 """Running a program over tasks, one stored row per executed task.
 
-Owns ``Row`` and its key. A row is content-addressed by everything that decides its outcome, so a
-task that was paid for once is never paid for again: not after an interruption, not when two trials
-happen to be the same program, and not when they are so at the same time.
+Rows are content-addressed, so a task that was paid for once is never paid for again: not after an
+interruption, not when two trials happen to be the same program, and not when they are so at the
+same time.
 """
 
 from __future__ import annotations
@@ -13,88 +13,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import dspy
 from pydantic_core import to_jsonable_python
 
 from lift_sys.errors import ConfigError, LiftError
-from lift_sys.inference.catalogue import usd
 from lift_sys.inference.leases import Alone, Leases, once
 from lift_sys.inference.lm import concurrency_of
-from lift_sys.inference.usage import CallRecord, Usage, recording
-from lift_sys.ir.models import SpecIR
-from lift_sys.record import Record, Versioned, digest
+from lift_sys.inference.usage import recording
+from lift_sys.record import digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.ahead import Ahead, Begun, Threads
+from optimizers.executor import Executor
+from optimizers.rows import Row, Rows, Step, row_key
 from optimizers.sharing import Sharing
-from optimizers.trials import Tried
-
-
-class Step(Record):
-    """What one predictor was given and what it answered.
-
-    Attributes:
-        predictor: Its path in the program.
-        inputs: Field values.
-        outputs: Field values.
-    """
-
-    predictor: str
-    inputs: dict[str, Any]
-    outputs: dict[str, Any]
-
-
-class Row(Versioned):
-    """One task, executed and scored.
-
-    Attributes:
-        key: Content address; see ``row_key``.
-        label: What the program was called when it was run, e.g. ``trial 3``; not in the key.
-        task_id: Of the task.
-        category: Of the task.
-        score: Of the answer.
-        code: The answer.
-        ir: The IR behind it.
-        failure: Why there is no answer.
-        attempts: Candidates drawn.
-        calls: Every model call, in order.
-        seconds: Wall time of program and metric, in seconds; calls whose stored answers were
-            reused count with the time that they took when they were generated.
-        trace: The chosen candidate's steps, from which demos are made.
-    """
-
-    key: str
-    label: str
-    task_id: str
-    category: str
-    score: Score
-    code: str | None
-    ir: SpecIR | None
-    failure: str | None
-    attempts: int
-    calls: tuple[CallRecord, ...]
-    seconds: float
-    trace: tuple[Step, ...]
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens and engine seconds of all calls."""
-        return Usage.of(self.calls)
-
-
-class Rows(Protocol):
-    """Where rows are kept. ``put`` returns only when the row would survive a crash."""
-
-    def get(self, key: str) -> Row | None:
-        """Return the row with this key, if there is one."""
-        ...
-
-    def put(self, row: Row) -> None:
-        """Keep a row."""
-        ...
-
 
 Scorer = Callable[[Task, dspy.Prediction], Score]
 """Scores an answer to a task."""
@@ -133,10 +67,17 @@ class Evaluator:
         self._rows = rows
         self._on_row = on_row
         self._threads = Threads[Row]()
+        self._executor: Executor | None = None
+
+    def execute_elsewhere(self, executor: Executor) -> None:
+        """Let an executor execute what is begun from now on; rows are kept here as before."""
+        self._executor = executor
 
     @property
     def slots(self) -> int:
         """Tasks to execute at the same time: as many as the model answers, or all processes."""
+        if self._executor:
+            return self._executor.slots
         return self._sharing.slots if self._sharing else concurrency_of(self._lm())
 
     def run(
@@ -213,6 +154,8 @@ class Evaluator:
         )
 
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
+        if self._executor:
+            return self._executor.execute(prepared, task, key)
         trace: list[Any] = []
         lm = self._lm()
         started = time.perf_counter()
@@ -277,25 +220,6 @@ class Prepared:
     def begin(self, task: Task) -> Begun[Row]:
         """Begin a task; see ``Evaluator.begin``."""
         return self.evaluator.begin(self, task)
-
-
-def with_row(tried: Tried, row: Row) -> Tried:
-    """Return what a program did and cost, with one task more."""
-    return tried.model_copy(
-        update={
-            "passed": tried.passed + row.score.passed,
-            "tried": tried.tried + 1,
-            "tokens": tried.tokens + sum(c.completion_tokens for c in row.calls),
-            "usd": tried.usd + sum(usd(c) for c in row.calls),
-            "seconds": tried.seconds + sum(c.seconds for c in row.calls),
-            "outcomes": (*tried.outcomes, row.score.passed),
-        }
-    )
-
-
-def row_key(program_hash: str, identity: str, task: Task, rollout: int) -> str:
-    """Return the content address of an executed task."""
-    return digest([program_hash, identity, task.content_hash, rollout])
 
 
 def _steps(names: Mapping[int, str], trace: list[Any]) -> tuple[Step, ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from lift_sys.tasks import Task
 from optimizers.ahead import Ahead, Begun
-from optimizers.evaluate import Prepared, Row
+from optimizers.evaluate import Prepared
+from optimizers.rows import Row
 from optimizers.space import Point
 
 

@@ -25,8 +25,8 @@ from lift_sys.record import digest
 from lift_sys.tasks import Task
 from lift_sys.wish import BEST, Cost, Wish
 from optimizers.ahead import Ahead
-from optimizers.answers import Answers, reevaluation
-from optimizers.evaluate import Evaluator, with_row
+from optimizers.answers import Answers, reevaluation, with_row
+from optimizers.evaluate import Evaluator
 from optimizers.flights import Flight, begin_tasks
 from optimizers.history import History
 from optimizers.objectives import cannot_join, finalists, has_lost, joined, preferred

@@ -23,7 +23,7 @@ from lift_sys.config import SetKind
 from lift_sys.ir.models import SpecIR
 from lift_sys.record import Record, Versioned, digest
 from lift_sys.tasks import Task
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 
 DEMOS = "demos"
 """The dimension that names a demo set, for the whole program or, after a stage, for that one."""

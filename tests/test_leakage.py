@@ -28,8 +28,9 @@ from lift_sys.sandbox import Execution, Limits, Sandbox, Submission, create_sand
 from lift_sys.tasks import Task, TaskView
 from metrics.adapters import ExecutionMetric, to_example
 from metrics.execution import score_code
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator
 from optimizers.pools import build_pool
+from optimizers.rows import Row
 from programs.demos import make_demos
 from programs.presets import PRESETS, make_program
 from programs.spec_to_code import SpecToCode

@@ -20,7 +20,7 @@ from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
 from metrics.attribution import Attribution, Blame, Facts, attribute, rates
 from metrics.stats import Rate
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 from programs.ensemble import members_of
 from programs.given import GivenIR
 

@@ -72,6 +72,12 @@ def optimize(
         str | None,
         typer.Option(help="Which program to end with, e.g. 'cheapest within 2 points'."),
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where tasks are executed: local, or modal (containers).")
+    ] = None,
+    containers: Annotated[
+        int | None, typer.Option(min=1, help="Most Modal containers at the same time.")
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(help="Database that workers share, e.g. postgresql://host/name."),
@@ -104,13 +110,13 @@ def optimize(
     from lift_sys.app.run import check_job, optimize
     from lift_sys.app.searching import SEARCH
     from lift_sys.app.worker import Meeting, opened_run
-    from lift_sys.inference import catalogue
 
     overrides = {
         "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
         "search_tokens": search_tokens, "pool_tasks": pool_tasks, "dev_tasks": dev_tasks,
         "test_tasks": test_tasks, "budget": jobs.read_budget(budget or ()),
         "objectives": objective or None, "wish": wish,
+        "executor": jobs.read_executor(executor, containers, unsafe=unsafe),
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     meeting = Meeting.of(storage, study, slots)
@@ -120,28 +126,21 @@ def optimize(
         environment.quiet_libraries()
         _show(console, explained(job, data, runs, open_test=open_test))
         return
-    check_job(job, data)
-    for model_id in models_of_job(job):
-        catalogue.get_servable(model_id)  # before a run directory is made
     planned = {
         POOL: job.pool_tasks * len(job.teachers),
         SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
         FINAL: 3 * len(data.test if open_test else data.dev),
     }
     ledger = gate.Ledger(environment.ledger_file()) if open_test else None
-    with (
-        opened_run(job, data, runs, meeting) as run,
-        closing(sandbox_for(unsafe=unsafe)) as sandbox,
-    ):
+    with closing(sandbox_for(unsafe=unsafe)) as sandbox:
+        check_job(job, data, sandbox)
         prepare_models(models_of_job(job))
-        with Progress(console, planned) as progress:
+        with opened_run(job, data, runs, meeting) as run, Progress(console, planned) as progress:
             outcome = optimize(job, data, run, sandbox, progress, ledger)
     _show(console, outcome.text)
     outside = 1 - outcome.engine_seconds / outcome.seconds
-    console.print(
-        f"this invocation: {outcome.seconds:.0f} s, {outside:.1%} outside the model",
-        highlight=False,
-    )
+    told = f", {outside:.1%} outside the model" if outside >= 0 else ""  # calls may overlap
+    console.print(f"this invocation: {outcome.seconds:.0f} s{told}", highlight=False)
     console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
     console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 
 import lift_sys
-from lift_sys.errors import DatasetError
+from lift_sys.errors import ConfigError, DatasetError
 
 APP_NAME = "lift-sys"
 SHIPPED = ("train", "dev", "test", "phase3")
@@ -82,6 +82,26 @@ def _shipped_file(name: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def source_root() -> Path:
+    """Return the folder that holds our packages."""
+    return Path(lift_sys.__file__).parent.parent
+
+
+def lock_file() -> Path:
+    """Return the locked dependencies: of the clone, or those that the package carries.
+
+    Raises:
+        ConfigError: Neither is there.
+    """
+    package = Path(lift_sys.__file__).parent
+    places = (package / "requirements.lock", source_root() / "requirements.lock")
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        msg = f"no requirements.lock in {source_root()} or {package}; install lift-sys again"
+        raise ConfigError(msg)
+    return found
+
+
 def source_digest() -> str:
     """Return the SHA-256 of the code and data that decide what an executed task gives.
 
@@ -98,7 +118,7 @@ def whole_digest() -> str:
 
 
 def _digest(parts: Iterable[str]) -> str:
-    root = Path(lift_sys.__file__).parent.parent
+    root = source_root()
     kinds = ("*.py", "*.toml", "*.json")
     files = sorted(p for part in parts for kind in kinds for p in (root / part).rglob(kind))
     whole = hashlib.sha256()

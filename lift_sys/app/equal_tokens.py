@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lift_sys.app.lineup import setting_words
 from lift_sys.app.report import TokenMatch
 from lift_sys.sandbox.base import Sandbox
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 from programs.ensemble import Program, members_of
 from programs.hypers import set_hypers
 from programs.presets import make_program

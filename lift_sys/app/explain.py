@@ -104,7 +104,7 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
         ConfigError: The job would be refused.
         StoreError: The stored pool of the run cannot be read.
     """
-    check_job(config, data)
+    check_job(config, data, ClosedSandbox())
     run = run_path(config, data, runs)
     expected = expected_pool(config, data, run)
     program = make_program("single", ClosedSandbox())

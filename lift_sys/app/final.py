@@ -16,7 +16,8 @@ from lift_sys.app.report import Report, summarise
 from lift_sys.config import RunConfig
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator
+from optimizers.rows import Row
 from programs.ensemble import Program
 from programs.presets import make_program
 

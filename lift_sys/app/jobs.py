@@ -45,8 +45,9 @@ def resolve(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
             msg = f"the configuration {path} is not JSON: {error}"
             raise ConfigError(msg) from error
     given = {key: value for key, value in overrides.items() if value is not None}
-    if isinstance(base, dict) and isinstance(base.get("budget"), dict) and "budget" in given:
-        given["budget"] = {**base["budget"], **given["budget"]}
+    for parts in ("budget", "executor"):
+        if isinstance(base, dict) and isinstance(base.get(parts), dict) and parts in given:
+            given[parts] = {**base[parts], **given[parts]}
     try:
         config = RunConfig.model_validate({**base, **given})
     except (ValidationError, TypeError) as error:
@@ -78,6 +79,14 @@ def read_budget(options: Sequence[str]) -> dict[str, str] | None:
             raise ConfigError(msg)
         read[key] = value
     return read or None
+
+
+def read_executor(
+    kind: str | None, containers: int | None, *, unsafe: bool
+) -> dict[str, Any] | None:
+    """Return what options say of the executor; ``None`` where they say nothing."""
+    said = {"kind": kind, "containers": containers, "unsafe": unsafe or None}
+    return {name: value for name, value in said.items() if value is not None} or None
 
 
 @dataclass(frozen=True)

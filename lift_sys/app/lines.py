@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from lift_sys.errors import StoreError
 from lift_sys.inference.ledger import LedgerEntry
 from lift_sys.inference.replay import StoredCall
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 
 Entry = TypeVar("Entry", Row, StoredCall, LedgerEntry)
 

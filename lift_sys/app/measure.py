@@ -25,7 +25,8 @@ from lift_sys.files import file_sha256
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task, load_tasks
 from metrics.stats import Rate
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator
+from optimizers.rows import Row
 from programs.ensemble import Program
 from programs.stages import Models
 

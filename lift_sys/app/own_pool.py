@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from optimizers.evaluate import Row
 from optimizers.pools import NO_DEMOS, DemoSet, Pool
+from optimizers.rows import Row
 
 
 def traced_pool(rows: Sequence[Row], *, size: int, seed: int) -> Pool:

@@ -47,10 +47,11 @@ from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from metrics.adapters import ExecutionMetric
 from metrics.execution import score_code
-from optimizers.evaluate import Evaluator, Row, Scorer
+from optimizers.evaluate import Evaluator, Scorer
 from optimizers.joint import JointSearch
 from optimizers.pools import DEMOS
 from optimizers.recipes import Settings
+from optimizers.rows import Row
 from optimizers.space import make_space
 from optimizers.teleprompters import Uniform, build
 from optimizers.trials import Trial

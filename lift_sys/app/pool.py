@@ -24,10 +24,11 @@ from lift_sys.errors import ConfigError, StoreError
 from lift_sys.record import Versioned, digest
 from lift_sys.sandbox.base import Sandbox
 from metrics.adapters import ExecutionMetric, to_example
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator
 from optimizers.instructions import propose
 from optimizers.pools import Pool, build_pool
 from optimizers.proposers import Brief
+from optimizers.rows import Row
 from programs.demos import make_demos
 from programs.hypers import set_hypers
 from programs.presets import make_program

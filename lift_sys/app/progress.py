@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.status import Status
 
 from lift_sys.inference.usage import CallRecord
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 from optimizers.trials import Trial
 
 LINE_EVERY = 30.0

@@ -15,7 +15,7 @@ from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record, Versioned
 from lift_sys.verdict import FailureCategory
 from metrics.stats import Comparison, Rate, compare, correct
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 from optimizers.trials import Dropped
 
 

@@ -22,6 +22,7 @@ from lift_sys.app.assemble import (
     summarise_search,
     with_test,
 )
+from lift_sys.app.containers import ContainerExecutor, check_executor, sent_elsewhere
 from lift_sys.app.data import Data
 from lift_sys.app.estimate import check_evaluation
 from lift_sys.app.export import save_artifact
@@ -52,10 +53,11 @@ from lift_sys.errors import BudgetSpent
 from lift_sys.inference.budget import Account
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.record import canonical_json
-from lift_sys.sandbox.base import ClosedSandbox, Sandbox
+from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
 from metrics.execution import score_code
-from optimizers.evaluate import Evaluator, Row, Rows
+from optimizers.evaluate import Evaluator
+from optimizers.rows import Row, Rows
 from optimizers.sharing import Sharing
 from programs.presets import make_program
 from programs.stages import Models
@@ -118,8 +120,8 @@ def optimize(
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     started = time.perf_counter()
-    check_job(config, data)
-    with run.locked():
+    check_job(config, data, sandbox)
+    with run.locked(), sent_elsewhere(config) as send:
         record_inputs(run, config)
         rows = run.rows()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
@@ -127,6 +129,9 @@ def optimize(
         watch = spending.watch(progress.row)
         account = spending.account
         models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
+        if send:
+            executor = ContainerExecutor(config, send, run.calls(), account)
+            evaluator.execute_elsewhere(executor)
         source = Source(config, data, evaluator, sandbox, models)
         found = _find(source, spending, run, progress)
         artifact = found.artifact
@@ -225,13 +230,13 @@ def models_and_evaluator(
     return models, make_evaluator(config.model, sandbox, rows, models, on_row, sharing)
 
 
-def check_job(config: RunConfig, data: Data) -> None:
-    """Refuse a job that cannot be run, before anything is spent or written.
+def check_job(config: RunConfig, data: Data, sandbox: Sandbox) -> None:
+    """Refuse what cannot be run, before anything is made or spent.
 
     Raises:
-        ConfigError: It says what is wrong.
+        ConfigError: It says what and why.
     """
-    sandbox = ClosedSandbox()
+    check_executor(config)
     check_optimizer(config)
     check_space(config, sandbox)
     for teacher in config.teachers:

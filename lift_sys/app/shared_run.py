@@ -30,8 +30,8 @@ from lift_sys.errors import ConfigError, StoreError
 from lift_sys.inference.leases import once
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import Versioned
-from optimizers.evaluate import Row
 from optimizers.objectives import Direction
+from optimizers.rows import Row
 from optimizers.sharing import Sharing
 from optimizers.trials import Trial
 

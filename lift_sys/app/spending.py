@@ -21,7 +21,7 @@ from lift_sys.inference.budget import Account
 from lift_sys.inference.ledger import Ledger, Spend, amount
 from lift_sys.record import Record
 from lift_sys.tasks import Task
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 
 
 class BudgetUse(Record):

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from lift_sys.app.database import FILES, LEASES, Database
 from lift_sys.errors import StoreError
 from lift_sys.inference.replay import StoredCall
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 
 LEASE_SECONDS = 60.0
 """How long a lease lasts without a sign of life, in seconds."""

@@ -37,8 +37,8 @@ from lift_sys.inference.leases import Alone, Leases
 from lift_sys.inference.ledger import Ledger
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import canonical_json
-from optimizers.evaluate import Row
 from optimizers.objectives import Direction
+from optimizers.rows import Row
 from optimizers.sharing import Sharing
 from optimizers.trials import Trial
 

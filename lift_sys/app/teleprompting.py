@@ -28,8 +28,8 @@ from lift_sys.sandbox.base import ClosedSandbox
 from lift_sys.tasks import Task
 from metrics.adapters import ExecutionMetric, to_example
 from metrics.stats import Rate
-from optimizers.evaluate import Row
 from optimizers.recipes import RECIPES, Settings
+from optimizers.rows import Row
 from optimizers.teleprompters import Uniform
 from optimizers.watching import Effort
 from programs.demos import make_demos

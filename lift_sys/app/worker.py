@@ -66,8 +66,8 @@ def opened_run(
     """Open the run of a job: its directory, or a shared study that is begun or joined.
 
     Raises:
-        ConfigError: The study is of another job, or of other code or data, or the optimizer is one
-            that works in one process.
+        ConfigError: The study is of another job, or of other code or data, or the job has what
+            belongs to one process: containers, or an optimizer other than the joint search.
         StoreError: Database or disk do not answer.
     """
     if meeting is None:
@@ -75,6 +75,9 @@ def opened_run(
         return
     if config.optimizer != JOINT:
         msg = f"the optimizer {config.optimizer!r} works in one process; share a joint search"
+        raise ConfigError(msg)
+    if config.executor.kind != "local":
+        msg = "workers of a shared study execute its tasks; give either containers or --storage"
         raise ConfigError(msg)
     database = Database(meeting.storage)
     # A directory of its own: what the same job left on this machine alone is not this study's.

@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 
 import dspy
@@ -31,45 +30,18 @@ from dspy.lm15 import Request, Response
 from lift_sys.config import Budget
 from lift_sys.errors import ProviderError
 from lift_sys.inference.catalogue import Price
+from lift_sys.inference.charge import Charge
 from lift_sys.inference.chat import SUPPORTED_PARAMS, chat_body
 from lift_sys.inference.failures import RefusedError
 from lift_sys.inference.ledger import Ledger, LedgerEntry, Spend, amount
 from lift_sys.inference.replay import Engine, ReplayEngine, call_key
-from lift_sys.inference.usage import CallRecord, current_stage, recording
+from lift_sys.inference.usage import CallRecord, current_stage, recording, stage
 
 BYTES_PER_TOKEN = 2
 """Fewest bytes of UTF-8 that a token of a prompt is expected to have; code and English have 3."""
 
 TOKENS_PER_MESSAGE = 16
 """Most tokens that a chat template puts around a message."""
-
-
-@dataclass(frozen=True)
-class Charge:
-    """A call that is about to be made.
-
-    Attributes:
-        call: Its content address.
-        model: Id of its model.
-        price: What the model costs; ``None`` where that is not known.
-        prompt_tokens: Most that its prompt can have.
-        completion_tokens: Most that it can generate.
-    """
-
-    call: str
-    model: str
-    price: Price | None
-    prompt_tokens: int
-    completion_tokens: int
-
-    @property
-    def charged(self) -> bool:
-        """Whether somebody charges for the call."""
-        return self.price is None or not self.price.free
-
-    def usd(self, prompt_tokens: int, completion_tokens: int, seconds: float = 0.0) -> float:
-        """Return what a call costs; nothing where the price is not known."""
-        return self.price.of(prompt_tokens, completion_tokens, seconds) if self.price else 0.0
 
 
 def nothing() -> Spend:
@@ -136,6 +108,26 @@ class Account:
         finally:
             self._release(key)
 
+    def refuse_if_spent(self) -> None:
+        """Refuse what is to be done elsewhere, where calls cannot be refused one by one.
+
+        Raises:
+            RefusedError: The budget is spent.
+        """
+        budget, aside = self._limits(), self._aside()
+        spent = sum(self._ledger.by_phase().values(), Spend())
+        self._refuse_if_reached(budget, spent, aside)
+
+    def book(self, charge: Charge, record: CallRecord) -> None:
+        """Note a call that was made elsewhere; a free one that is noted already counts once.
+
+        Raises:
+            StoreError: The ledger could not be written.
+        """
+        with self._changed, stage(record.stage):
+            if charge.charged or not self._ledger.get(charge.call):
+                self._ledger.put(self._entry(charge, self._key(charge), record))
+
     def _reserve(self, charge: Charge) -> str:
         """Wait until the call may be made, and return the key of its entry."""
         with self._changed:
@@ -150,10 +142,9 @@ class Account:
         place = f"{self._phase}/{budget.model_dump_json()}"
 
         def fits(spent: Spend, in_flight: Spend) -> bool:
-            spent = spent + Spend(seconds=self._running - self._ledger.running)
-            if name := _reached(budget, spent + aside):
-                raise RefusedError(self._refusal(budget, name, spent, aside))
-            return not _reached(budget, spent + aside + in_flight)
+            self._refuse_if_reached(budget, spent, aside)
+            now = Spend(seconds=self._running - self._ledger.running)
+            return not _reached(budget, spent + now + aside + in_flight)
 
         why = self._ledger.refusal(place)
         if why is not None:
@@ -174,6 +165,12 @@ class Account:
         with self._changed:
             self._ledger.release(key)
             self._changed.notify_all()
+
+    def _refuse_if_reached(self, budget: Budget, spent: Spend, aside: Spend) -> None:
+        """Refuse a call if what is surely spent, by now, reaches a limit."""
+        spent = spent + Spend(seconds=self._running - self._ledger.running)
+        if name := _reached(budget, spent + aside):
+            raise RefusedError(self._refusal(budget, name, spent, aside))
 
     def _refusal(self, budget: Budget, name: str, spent: Spend, aside: Spend) -> str:
         """Return why a call is refused once a limit is reached."""

@@ -25,8 +25,9 @@ from lift_sys.app.sql_store import SqlEntries
 from lift_sys.inference.leases import Leases
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator
 from optimizers.joint import JointSearch
+from optimizers.rows import Row
 from optimizers.sharing import Sharing
 from programs.hypers import set_hypers
 from tests.optimizers.searching import CONFIG, EXAMPLES, POOL, Fake, Job, in_memory

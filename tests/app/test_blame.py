@@ -22,7 +22,8 @@ from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Case, Task
 from metrics.attribution import Blame
 from metrics.execution import score_code
-from optimizers.evaluate import Evaluator, Row, Rows
+from optimizers.evaluate import Evaluator
+from optimizers.rows import Row, Rows
 from programs.presets import make_program
 
 IR = {"summary": "s", "parameters": ["x: int"], "returns": "int", "effects": ["vague"]}

@@ -19,7 +19,7 @@ from lift_sys.inference.usage import CallRecord
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.verdict import FailureCategory, Score, Status
 from metrics.stats import Rate, compare
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 
 SHA = "a" * 64
 FIRST, SECOND = "0001100111", "1110100111"

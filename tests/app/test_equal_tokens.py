@@ -14,7 +14,7 @@ from lift_sys.app.report import TokenMatch
 from lift_sys.inference.usage import CallRecord
 from lift_sys.sandbox import Sandbox
 from lift_sys.verdict import Score, Status
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 from programs.hypers import hypers_of, set_hypers
 from programs.presets import make_program
 from programs.spec_to_code import SpecToCode

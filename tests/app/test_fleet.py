@@ -16,7 +16,7 @@ import pytest
 
 from lift_sys.app.database import ROWS, Database
 from lift_sys.app.sql_store import SqlEntries
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 from tests.optimizers.searching import CONFIG, Job, in_memory
 
 ROOT = Path(__file__).parent.parent.parent

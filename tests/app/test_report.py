@@ -11,7 +11,7 @@ from lift_sys.app.tables import markdown
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
 from metrics.stats import Rate, p_text
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 
 
 def call(key: str = "", *, tokens: int = 10, seconds: float = 2.0) -> CallRecord:

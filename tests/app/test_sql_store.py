@@ -14,7 +14,7 @@ from lift_sys.app.sql_store import SqlEntries, SqlFiles, SqlLeases
 from lift_sys.errors import StoreError
 from lift_sys.inference.leases import once
 from lift_sys.verdict import Score, Status
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 from tests.postgres import PostgresServer
 
 

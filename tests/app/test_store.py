@@ -22,7 +22,7 @@ from lift_sys.files import write_atomically
 from lift_sys.inference.replay import StoredCall
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import Score, Status
-from optimizers.evaluate import Row
+from optimizers.rows import Row
 
 
 def row(key: str, code: str = "def f(): return 'é\u2028'") -> Row:

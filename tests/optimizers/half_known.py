@@ -19,8 +19,9 @@ from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Task
 from metrics.adapters import ExecutionMetric, to_example
 from metrics.execution import score_code
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator
 from optimizers.recipes import Settings
+from optimizers.rows import Row
 from optimizers.teleprompters import build
 from programs.hypers import set_hypers
 from programs.presets import make_program

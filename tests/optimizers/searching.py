@@ -18,10 +18,11 @@ from lift_sys.inference.usage import CallRecord, note
 from lift_sys.record import canonical_json
 from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
-from optimizers.evaluate import Evaluator, Row
+from optimizers.evaluate import Evaluator
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.objectives import directions
 from optimizers.pools import DemoSet, Pool
+from optimizers.rows import Row
 from optimizers.space import make_space
 from optimizers.trials import TOKEN_WEIGHT, Trial
 from programs.hypers import Hyper, hypers_of, set_hypers

@@ -12,7 +12,8 @@ from lift_sys.errors import ProviderError, SandboxError
 from lift_sys.inference.scripted import AsyncScriptedEngine, ScriptedEngine
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score, Status
-from optimizers.evaluate import Evaluator, Row, Rows
+from optimizers.evaluate import Evaluator
+from optimizers.rows import Row, Rows
 from programs.hypers import Hyper
 
 ANSWER = "[[ ## code ## ]]\ndef f(): pass\n\n[[ ## completed ## ]]"

@@ -13,8 +13,8 @@ from lift_sys.ir.models import FunctionSignature, Intent, SpecIR
 from lift_sys.tasks import Case, Task
 from lift_sys.verdict import Score, Status
 from optimizers import pools
-from optimizers.evaluate import Row
 from optimizers.pools import DemoSet, Instructions, Pool, build_pool
+from optimizers.rows import Row
 
 
 def ir(name: str) -> SpecIR:

@@ -20,7 +20,8 @@ from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Task
 from metrics.execution import score_code
-from optimizers.evaluate import Evaluator, Rows
+from optimizers.evaluate import Evaluator
+from optimizers.rows import Rows
 from programs.belief import Measured
 from programs.presets import PRESETS, make_program
 

@@ -1,0 +1,148 @@
+"""Tasks that are executed in containers, as the machine that sends them sees it.
+
+Owns the order of things here: refuse what the budget does not allow, send a job, note what its
+calls cost, keep them, give the row. How a job gets to a container is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from lift_sys.app.export import Artifact, ModelRef, describe_program
+from lift_sys.app.models import models_of_job
+from lift_sys.app.task_job import TaskAnswer, TaskJob
+from lift_sys.config import JOINT, RunConfig
+from lift_sys.errors import ConfigError, InfrastructureError
+from lift_sys.inference.budget import Account
+from lift_sys.inference.catalogue import FREE
+from lift_sys.inference.charge import Charge
+from lift_sys.inference.replay import Calls, StoredCall
+from lift_sys.ir.schema import WIRE_VERSION
+from lift_sys.tasks import Task
+from optimizers.evaluate import Prepared
+from optimizers.rows import Row
+from programs.spec_to_code import SpecToCode
+from programs.stages import named_models
+
+Send = Callable[[str], str]
+"""Has a container execute a job and returns its answer, both as JSON."""
+
+
+def check_executor(config: RunConfig) -> None:
+    """Refuse a job that containers cannot execute.
+
+    Raises:
+        ConfigError: It has a budget in USD, which nobody can keep there, or an optimizer that runs
+            programs itself.
+    """
+    if config.executor.kind == "local":
+        return
+    if config.optimizer != JOINT:
+        msg = (
+            f"the optimizer {config.optimizer!r} runs its programs here; only joint uses containers"
+        )
+        raise ConfigError(msg)
+    if config.budget.usd is not None:
+        msg = (
+            "what Modal charges for containers is not known here, so no usd budget can be kept "
+            "with the modal executor; cap tokens or seconds"
+        )
+        raise ConfigError(msg)
+
+
+@contextmanager
+def sent_elsewhere(config: RunConfig) -> Iterator[Send | None]:
+    """Give what sends jobs to the containers of a job; ``None`` where tasks are executed here.
+
+    Raises:
+        ConfigError: The client of Modal is not installed.
+    """
+    if config.executor.kind == "local":
+        yield None
+        return
+    from lift_sys.app.modal_executor import opened_modal  # noqa: PLC0415  # rarely wanted
+
+    with opened_modal(config.executor.containers, models_of_job(config)) as send:
+        yield send
+
+
+@dataclass(frozen=True)
+class ContainerExecutor:
+    """Executes tasks in containers.
+
+    Attributes:
+        config: The job.
+        send: Reaches a container.
+        calls: Where answers are kept.
+        account: What their calls are booked in.
+    """
+
+    config: RunConfig
+    send: Send
+    calls: Calls
+    account: Account
+
+    @property
+    def slots(self) -> int:
+        """How many tasks are executed at the same time: one a container."""
+        return self.config.executor.containers
+
+    def execute(self, prepared: Prepared, task: Task, key: str) -> Row:
+        """Return the row of a task.
+
+        Raises:
+            BudgetSpent: The budget is spent; tasks that are being executed then are not counted.
+            ConfigError: The program is not ours, or the container has other code than this machine.
+            InfrastructureError: The container was lost or failed, or answered for something else.
+        """
+        self.account.refuse_if_spent()
+        answer = _read(self.send(self._job(prepared, task, key).model_dump_json()))
+        for call in answer.calls:
+            self.account.book(_charge(call), call.record)
+            self.calls.put(call)
+        if answer.row is None:
+            kind = InfrastructureError if answer.infrastructure else ConfigError
+            raise kind(answer.error)
+        if (answer.row.key, answer.row.task_id) != (key, task.id):
+            msg = f"a container answered for another task than {task.id!r}; run the job again"
+            raise InfrastructureError(msg)
+        return answer.row
+
+    def _job(self, prepared: Prepared, task: Task, key: str) -> TaskJob:
+        program = prepared.program
+        if not isinstance(program, SpecToCode):
+            msg = f"containers execute lift-sys's own program, not {type(program).__name__}"
+            raise ConfigError(msg)
+        hypers, predictors = describe_program(program)
+        return TaskJob(
+            key=key,
+            program=Artifact(
+                wire_version=WIRE_VERSION,
+                model=ModelRef.of(self.config.model),
+                models=tuple(ModelRef.of(named) for named in named_models(program)),
+                hypers=hypers,
+                predictors=predictors,
+            ),
+            task=task,
+            label=prepared.label,
+            rollout=prepared.rollout,
+            unsafe=self.config.executor.unsafe,
+        )
+
+
+def _read(answer: str) -> TaskAnswer:
+    try:
+        return TaskAnswer.model_validate_json(answer)
+    except ValidationError as error:
+        msg = f"a container's answer cannot be read: {error.errors()[0]['msg']}; run the job again"
+        raise InfrastructureError(msg) from error
+
+
+def _charge(call: StoredCall) -> Charge:
+    """Return the charge of a call there: only embedded models run in containers."""
+    record = call.record
+    return Charge(call.key, record.model, FREE, record.prompt_tokens, record.completion_tokens)
