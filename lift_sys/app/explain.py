@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lift_sys.app.data import Data
-from lift_sys.app.estimate import Estimate, Phase, check_evaluation, estimate_job
+from lift_sys.app.estimate import Estimate, Phase, estimate_job
 from lift_sys.app.models import models_of_job
 from lift_sys.app.pool import origin_of, stored_pool, teach
 from lift_sys.app.rates import Rates, known_rates
-from lift_sys.app.run import run_path
-from lift_sys.app.space import asked_predictors, check_space, search_space
-from lift_sys.app.teleprompting import check_optimizer
+from lift_sys.app.run import check_job, run_path
+from lift_sys.app.space import asked_predictors, search_space
 from lift_sys.config import JOINT, RunConfig, Teacher
 from lift_sys.sandbox.base import ClosedSandbox
 from optimizers.pools import DemoSet, Instructions, Pool, build_pool, set_name, stage_of
@@ -105,13 +104,11 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
         ConfigError: The job would be refused.
         StoreError: The stored pool of the run cannot be read.
     """
-    check_optimizer(config)
-    check_space(config, ClosedSandbox())
+    check_job(config, data, ClosedSandbox())
     run = run_path(config, data, runs)
     expected = expected_pool(config, data, run)
     program = make_program("single", ClosedSandbox())
     space = search_space(config, expected.whole, program)
-    check_evaluation(config, data)
     rates = known_rates(runs)
     phases = estimate_job(config, data, space, rates, open_test=open_test)
     lines = [] if config.optimizer == JOINT else [_optimizer_line(config), ""]

@@ -214,7 +214,7 @@ def _compilation(made: Compilation) -> str:
     else:
         ran = chosen = ""
     return (
-        f"Optimizer: {made.optimizer}, from {made.preset}. It had {made.scored:,} "
+        f"Optimizer: {made.optimizer}, from the program {made.preset}. It had {made.scored:,} "
         f"answers scored{ran}, for {made.tokens:,} tokens out. On the dev tasks the program passed "
         f"{made.before} before and {made.after} after it{chosen}."
     )

@@ -14,7 +14,7 @@ from dspy.lm15 import Request
 from rich.console import Console
 from typer.testing import CliRunner
 
-from lift_sys.app import cli, cli_models, models
+from lift_sys.app import cli, cli_models, estimate, models
 from lift_sys.app.data import Data
 from lift_sys.app.export import build_program, load_artifact
 from lift_sys.app.progress import Progress
@@ -67,6 +67,8 @@ def install(monkeypatch: pytest.MonkeyPatch, script: Callable[[Request], str]) -
         return dspy.LM(f"local/{model_id}", engine=used, cache=False, num_retries=0)
 
     monkeypatch.setattr(models, "build_lm", build)
+    # Scripted answers are shorter than those of the model whose rates are known.
+    monkeypatch.setattr(estimate, "shipped_rates", dict)
     return made
 
 
