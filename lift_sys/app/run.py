@@ -50,8 +50,8 @@ from lift_sys.app.tables import markdown
 from lift_sys.app.teleprompting import check_optimizer, compile_job
 from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import BudgetSpent
-from lift_sys.inference.budget import Account
 from lift_sys.inference.lm import concurrency_of
+from lift_sys.inference.replay import Calls
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
@@ -123,14 +123,13 @@ def optimize(
     check_job(config, data, sandbox)
     with run.locked(), sent_elsewhere(config) as send:
         record_inputs(run, config)
-        rows = run.rows()
+        rows, calls = run.rows(), run.calls()
         progress.say(f"run directory: {run.path}" + (f" ({len(rows)} rows)" if len(rows) else ""))
         spending = _spending(config, data, (run, rows), opened=ledger is not None)
-        watch = spending.watch(progress.row)
-        account = spending.account
-        models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
+        kept = (rows, calls)
+        models, evaluator = models_and_evaluator(config, run, kept, sandbox, spending, progress)
         if send:
-            executor = ContainerExecutor(config, send, run.calls(), account)
+            executor = ContainerExecutor(config, send, calls, spending.account)
             evaluator.execute_elsewhere(executor)
         source = Source(config, data, evaluator, sandbox, models)
         found = _find(source, spending, run, progress)
@@ -210,24 +209,26 @@ def make_evaluator(
 def models_and_evaluator(
     config: RunConfig,
     run: RunDirectory,
-    rows: Rows,
+    kept: tuple[Rows, Calls],
     sandbox: Sandbox,
-    on_row: Callable[[Row, bool], None],
-    account: Account | None = None,
+    spending: Spending,
+    progress: Progress,
 ) -> tuple[Models, Evaluator]:
     """Return the models of a job and what runs its programs, as its run keeps and shares them.
 
     Args:
         config: The job.
-        run: Keeps answers.
-        rows: Of the run.
+        run: Shares them.
+        kept: Its rows and answers, each opened once: who writes to a file must be the only one.
         sandbox: Where generated code runs.
-        on_row: Called with each row and whether it was reused.
-        account: What answers are paid from; by default nothing.
+        spending: Pays for the answers, and takes note of the rows.
+        progress: Shows the rows.
     """
-    models = model_source(run.calls(), account, run.call_leases)
+    rows, calls = kept
+    models = model_source(calls, spending.account, run.call_leases)
     sharing = run.sharing(lambda: concurrency_of(models(config.model)))
-    return models, make_evaluator(config.model, sandbox, rows, models, on_row, sharing)
+    watch = spending.watch(progress.row)
+    return models, make_evaluator(config.model, sandbox, rows, models, watch, sharing)
 
 
 def check_job(config: RunConfig, data: Data, sandbox: Sandbox) -> None:

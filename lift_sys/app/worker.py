@@ -115,9 +115,9 @@ def work(run: SharedRun, data: Data, sandbox: Sandbox, progress: Progress) -> Jo
     """
     config, rows = run.config, run.rows()
     spending = Spending(run.allowance, run.ledger(), before_final(rows))
-    watch, account = spending.watch(progress.row), spending.account
-    models, evaluator = models_and_evaluator(config, run, rows, sandbox, watch, account)
-    account.enter(POOL)
+    kept = (rows, run.calls())
+    models, evaluator = models_and_evaluator(config, run, kept, sandbox, spending, progress)
+    spending.account.enter(POOL)
     student = make_program("single", sandbox).with_models(models)
     source = Source(config, data, evaluator, sandbox, models)
     search = prepare_search(source, student, run, progress)

@@ -165,6 +165,17 @@ def test_with_one_container_everything_is_as_it_is_here(
     assert outcome(tmp_path) == outcome(tmp_path, "local")
 
 
+def test_answers_of_this_machine_and_of_containers_are_kept_together(
+    modal: StandingModal, here: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(JOB, "instructions", {"grounded": 1})  # proposed here, from a pool of there
+    start(tmp_path, *IN_ONE)
+
+    assert here.engine.requests
+    assert modal.sent
+    assert len(list(run_of(tmp_path).calls())) > len(here.engine.requests)
+
+
 def test_a_job_may_go_on_elsewhere(modal: StandingModal, here: Model, tmp_path: Path) -> None:
     start(tmp_path, runs="local")
     modal.lose_at = 4
