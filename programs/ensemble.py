@@ -20,8 +20,7 @@ from programs.attempts import Attempt, Draw, Remembering
 from programs.conclusion import conclude
 from programs.drawing import Candidate, draw_candidates
 from programs.hypers import Hyper
-from programs.naming import function_name
-from programs.requests import refuse_unusable
+from programs.requests import requested
 from programs.select import RULES
 from programs.spec_to_code import Borrowed, SpecToCode
 from programs.stages import Models
@@ -65,10 +64,7 @@ class Ensemble(dspy.Module):
 
         The ``attempts`` of the prediction are the answers of the members that were asked.
         """
-        refuse_unusable(spec, entry_point)
-        view = TaskView(
-            spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
-        )
+        view = requested(spec, entry_point, visible)
         rule, draw = RULES[str(self.select.value)], self._draw(view)
         asked = {
             "spec": spec,

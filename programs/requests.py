@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Sequence
 
 from lift_sys.errors import ConfigError
-from lift_sys.tasks import TaskView
+from lift_sys.tasks import Case, TaskView
+from programs.naming import function_name
 
 MAX_SPEC_CHARS = 16_000
 """Longest spec that is accepted, in characters; longer ones do not fit a model's context."""
@@ -55,6 +57,18 @@ def refuse_unusable(spec: str, entry_point: str | None = None) -> None:
             "must do, or name the function that you want"
         )
         raise ConfigError(msg)
+
+
+def requested(spec: str, entry_point: str | None, visible: Sequence[Case]) -> TaskView:
+    """Return a request that a program can work on; a function without a name gets one.
+
+    Raises:
+        ConfigError: As ``refuse_unusable`` does.
+    """
+    refuse_unusable(spec, entry_point)
+    return TaskView(
+        spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
+    )
 
 
 def spec_with_examples(view: TaskView) -> str:

@@ -30,8 +30,7 @@ from programs.modules import (
     Refiner,
     Repairer,
 )
-from programs.naming import function_name
-from programs.requests import refuse_unusable
+from programs.requests import requested
 from programs.select import RULES, Rule
 from programs.stages import TEMPERATURES, Models, no_models
 from programs.writing import Writing
@@ -151,10 +150,7 @@ class SpecToCode(dspy.Module):
             ProviderError: The backend failed.
             SandboxError: The sandbox failed.
         """
-        refuse_unusable(spec, entry_point)
-        view = TaskView(
-            spec=spec, entry_point=entry_point or function_name(spec), visible=tuple(visible)
-        )
+        view = requested(spec, entry_point, visible)
         rule = RULES[str(self.select.value)]
         writing = Writing(self, view, rollout, ir)
         draw = self._draw(view, self.most_candidates(writing, rule))
