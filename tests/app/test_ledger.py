@@ -267,6 +267,7 @@ def test_many_pass_a_budget_by_one_call_together(shared: Open, price: Price) -> 
     assert total(shared()).tokens == 40 * Spender.COST
     assert len(set(reasons)) == 1
     assert f"of {cap} tokens is spent in the search phase" in reasons[0]
+    assert min(spender.paid for spender in spenders) > 0
 
 
 def test_one_waits_for_the_calls_of_another(shared: Open) -> None:
