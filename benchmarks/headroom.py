@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--data", default="dev", help="a shipped set or a file")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="the run's model")
     options = parser.parse_args()
-    environment.quiet_libraries()
+    environment.prepare()
     tasks, lm = load_tasks(task_file(options.data)), replaying_lm(options.run, options.model)
     with closing(create_sandbox()) as sandbox:
         for preset in options.presets:

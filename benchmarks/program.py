@@ -198,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=200)
     calls = parser.parse_args().calls
-    environment.quiet_libraries()
+    environment.prepare()
     print(f"Milliseconds a call, median (90th percentile) of {calls} calls\n")
     print(f"| program | requests | executions | {' | '.join(PARTS)} |")
     print("|---|" + "---:|" * (2 + len(PARTS)))

@@ -46,7 +46,7 @@ def answer(request: Request) -> str:
     return "".join(f"[[ ## {field} ## ]]\n{fields[field]}\n\n" for field in wanted)
 
 
-def scripted(model: str, _: Path, *, calls: Calls | None = None) -> dspy.LM:
+def scripted(model: str, _: Path, *, calls: Calls | None = None, **_keys: Any) -> dspy.LM:
     engine: Any = ScriptedEngine(answer)
     if calls is not None:
         engine = ReplayEngine(engine, model, calls)

@@ -123,7 +123,7 @@ def optimize(
     data = load_data(job)
     console = Console(file=sys.stdout)  # also while an optimizer's own output is kept away
     if explain:
-        environment.quiet_libraries()
+        environment.prepare()
         _show(console, explained(job, data, runs, open_test=open_test))
         return
     planned = {

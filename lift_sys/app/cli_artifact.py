@@ -102,6 +102,6 @@ def _as_text(artifact: Artifact, form: Form) -> str:
     from lift_sys.app.plain_dspy import plain_state
     from lift_sys.sandbox.base import ClosedSandbox
 
-    environment.quiet_libraries()
+    environment.prepare()
     write = render_bundle if form is Form.PROMPTS else plain_state
     return write(artifact, build_program(artifact, ClosedSandbox()))

@@ -21,11 +21,12 @@ def list_models() -> None:
     from lift_sys.app import environment
     from lift_sys.inference import catalogue, fetch
 
+    environment.prepare()
     folder = environment.models_dir()
     sys.stdout.write(f"model folder: {folder}\n")
     for info in catalogue.all_models():
         here = "here" if fetch.locate(info.id, folder) else "not here"
-        state = here if info.servable else f"needs the {info.backend} backend"
+        state = here if info.embedded else f"served by {info.backend}"
         size = f"{info.bytes / 1e6:,.0f} MB" if info.bytes else ""
         sys.stdout.write(f"{info.id:<28} {size:>10}  {state:<24} {info.licence}\n")
 
@@ -33,6 +34,9 @@ def list_models() -> None:
 @app.command()
 def pull(model: ModelId) -> None:
     """Fetch a model and verify it."""
+    from lift_sys.app import environment
+
+    environment.prepare()
     path = pull_with_progress(model)
     sys.stdout.write(f"{path}\n")
 
@@ -44,6 +48,7 @@ def check(model: ModelId) -> None:
     from lift_sys.errors import ModelError
     from lift_sys.inference import catalogue, fetch
 
+    environment.prepare()
     info = catalogue.get(model)
     path = fetch.locate(model, environment.models_dir())
     if path is None:

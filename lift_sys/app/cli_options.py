@@ -32,18 +32,20 @@ def sandbox_for(*, unsafe: bool) -> Sandbox:
     from lift_sys.app import environment
     from lift_sys.sandbox import create_sandbox
 
-    environment.quiet_libraries()
+    environment.prepare()
     return create_sandbox(unsafe=unsafe)
 
 
 def prepare_models(model_ids: Iterable[str]) -> None:
-    """Fetch the models that are not here, after all ids were checked.
+    """Fetch the embedded models that are not here, after all ids were checked.
 
     Raises:
         ModelError: One is unknown, not servable here, or cannot be had.
     """
     from lift_sys.inference import catalogue
 
-    usable = [catalogue.get_servable(model_id).id for model_id in model_ids]
-    for model_id in usable:
-        cli_models.pull_with_progress(model_id)
+    infos = [catalogue.get_servable(model_id) for model_id in model_ids]
+    members = [catalogue.get(member) for info in infos for member in info.members]
+    for info in dict.fromkeys((*infos, *members)):
+        if info.embedded:
+            cli_models.pull_with_progress(info.id)

@@ -78,7 +78,7 @@ class Place:
 
 @functools.cache
 def _place(*, unsafe: bool) -> Place:
-    environment.quiet_libraries()
+    environment.prepare()
     return Place(create_sandbox(unsafe=unsafe))
 
 

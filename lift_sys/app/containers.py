@@ -18,8 +18,8 @@ from lift_sys.app.task_job import TaskAnswer, TaskJob
 from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import ConfigError, InfrastructureError
 from lift_sys.inference.budget import Account
-from lift_sys.inference.catalogue import FREE
 from lift_sys.inference.charge import Charge
+from lift_sys.inference.model_info import FREE
 from lift_sys.inference.replay import Calls, StoredCall
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.tasks import Task

@@ -13,13 +13,19 @@ from lift_sys.tasks import Case
 
 
 def examine(*, unsafe: bool) -> Iterator[tuple[str, bool]]:
-    """Yield each check's line and whether it is good."""
+    """Yield each check's line and whether it is good.
+
+    Raises:
+        ConfigError: The file of the user's own models is wrong.
+    """
+    environment.prepare()
     for name, value in environment.describe().items():
         yield f"{name} {value}", True
     yield from _sandbox(unsafe=unsafe)
+    yield f"own models: {environment.own_models_file()}", True
     folder = environment.models_dir()
     for info in catalogue.all_models():
-        if info.servable:
+        if info.embedded:
             path = fetch.locate(info.id, folder)
             where = str(path) if path else f"not in {folder} (lift models pull {info.id})"
             yield f"model {info.id}: {where}", True

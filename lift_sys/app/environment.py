@@ -19,14 +19,24 @@ import platformdirs
 
 import lift_sys
 from lift_sys.errors import ConfigError, DatasetError
+from lift_sys.inference import catalogue
+from lift_sys.inference.model_info import ModelInfo
+from lift_sys.inference.own_models import read_own_models
 
 APP_NAME = "lift-sys"
 SHIPPED = ("train", "dev", "test", "phase3")
 _REPORTED = ("lift-sys", "dspy", "optuna", "pydantic", "xllamacpp")
 
 
-def quiet_libraries() -> None:
-    """Keep libraries from reaching for the network and from telling what is recorded anyway."""
+def prepare() -> None:
+    """Take up the user's own models, and quieten libraries before they are imported.
+
+    They are kept from reaching for the network and from telling what is recorded anyway.
+
+    Raises:
+        ConfigError: The file of the user's own models is wrong.
+    """
+    catalogue.use(read_own_models(own_models_file()))
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     logging.getLogger("dspy").setLevel(logging.ERROR)
     # It tells every URL that is asked for, and a URL may carry a token.
@@ -42,6 +52,20 @@ def models_dir() -> Path:
     if named:
         return Path(named).expanduser()
     return platformdirs.user_cache_path(APP_NAME) / "models"
+
+
+def own_models_file() -> Path:
+    """Return the user's own models: ``$LIFT_CATALOGUE``, else in the user's configuration."""
+    named = os.environ.get("LIFT_CATALOGUE")
+    if named:
+        return Path(named).expanduser()
+    return platformdirs.user_config_path(APP_NAME) / "models.toml"
+
+
+def keys_of(models: Iterable[ModelInfo]) -> dict[str, str]:
+    """Return the keys that are set, by the name of their environment variable."""
+    names = {info.key for info in models if info.key}
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def ledger_file() -> Path:

@@ -59,7 +59,7 @@ class ModelRef(Record):
         Raises:
             ModelError: There is no such model.
         """
-        return cls(id=model_id, sha256=catalogue.get(model_id).sha256)
+        return cls(id=model_id, sha256=catalogue.identity(model_id))
 
 
 class Measured(Record):

@@ -39,7 +39,7 @@ def load_program(source: str | Path, *, sha256: str | None = None, unsafe: bool 
         ModelError: A model's file cannot be had.
         SandboxUnavailableError: No sandbox layer holds and ``unsafe`` was not given.
     """
-    environment.quiet_libraries()
+    environment.prepare()
     artifact = fetch_artifact(source, sha256)
     for model in (artifact.model, *artifact.models):
         _require(model, shown(source))

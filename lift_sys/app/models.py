@@ -36,7 +36,8 @@ def model_source(
 
     @functools.cache
     def give(model_id: str) -> dspy.LM:
-        lm = build_lm(model_id, environment.models_dir(), calls=calls)
+        keys = environment.keys_of(catalogue.all_models())
+        lm = build_lm(model_id, environment.models_dir(), keys=keys, calls=calls)
         if leases is not None:
             lm.engine.leases = leases
         if account is not None:
@@ -64,5 +65,5 @@ def weights(model_id: str) -> str:
     Raises:
         ModelError: There is no such model.
     """
-    named = {info.id: info.sha256 for info in catalogue.all_models()}
-    return digest([catalogue.get(model_id).sha256, named])
+    named = {info.id: catalogue.identity(info.id) for info in catalogue.all_models()}
+    return digest([catalogue.identity(model_id), named])

@@ -160,7 +160,7 @@ def optimize(
         BudgetSpent: Before a trial was complete, or in the final table.
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
-    environment.quiet_libraries()
+    environment.prepare()
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
         known = ", ".join(Options.__annotations__)

@@ -29,11 +29,11 @@ from dspy.lm15 import Request, Response
 
 from lift_sys.config import Budget
 from lift_sys.errors import ProviderError
-from lift_sys.inference.catalogue import Price
 from lift_sys.inference.charge import Charge
 from lift_sys.inference.chat import SUPPORTED_PARAMS, chat_body
 from lift_sys.inference.failures import RefusedError
 from lift_sys.inference.ledger import Ledger, LedgerEntry, Spend, amount
+from lift_sys.inference.model_info import Price
 from lift_sys.inference.replay import Engine, ReplayEngine, call_key
 from lift_sys.inference.usage import CallRecord, current_stage, recording, stage
 

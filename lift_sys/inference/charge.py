@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lift_sys.inference.catalogue import Price
+from lift_sys.inference.model_info import Price
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from lift_sys.errors import ModelError
-from lift_sys.inference.catalogue import ModelInfo, get, get_servable
+from lift_sys.inference.catalogue import get, get_servable
+from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.sources import Source, SourceError, default_sources
 
 Progress = Callable[[str, int, int], None]
@@ -48,7 +49,11 @@ def ensure_model(model_id: str, models_dir: Path, *, progress: Progress | None =
         ModelError: The id is unknown, the model is not a file, no source has it, the content is
             wrong or the disk is full.
     """
-    return ensure_file(get_servable(model_id), models_dir, progress=progress)
+    info = get_servable(model_id)
+    if not info.embedded:
+        msg = f"model {model_id} is served by {info.backend}: there is no file to fetch"
+        raise ModelError(msg)
+    return ensure_file(info, models_dir, progress=progress)
 
 
 def ensure_file(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lift_sys.inference.catalogue import ModelInfo, Part
+from lift_sys.inference.model_info import ModelInfo, Part
 
 Report = Callable[[int], None]
 """Told how many bytes are here."""

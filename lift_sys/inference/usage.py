@@ -31,11 +31,16 @@ class CallRecord(Record):
         cached_tokens: Prompt tokens that were found in the prefix cache.
         completion_tokens: Tokens generated.
         seconds: Wall time that the caller waited, in seconds.
+        share: Its part of the time in which the backend was busy, in seconds: while k calls are in
+            flight, each gets 1/k of it. ``None`` where calls are made one after the other, which
+            have all of it.
         prompt_seconds: Time spent computing the prompt, in seconds; ``None`` where unknown.
         generation_seconds: Time spent generating, in seconds; ``None`` where unknown.
         finish_reason: Why generation ended: ``stop``, or ``length`` when the answer was cut off.
         key: Content address of the request, where answers are stored; empty elsewhere.
         reused: Whether a stored answer was used; tokens and seconds are those of the generation.
+        asked: Id of the chain that was asked and let ``model`` answer; empty where there is none.
+        passed_on: Why the members of the chain before ``model`` did not answer, one reason each.
     """
 
     model: str
@@ -44,11 +49,19 @@ class CallRecord(Record):
     cached_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(ge=0)
     seconds: float = Field(ge=0)
+    share: float | None = Field(default=None, ge=0)
     prompt_seconds: float | None = None
     generation_seconds: float | None = None
     finish_reason: str = "stop"
     key: str = ""
     reused: bool = False
+    asked: str = ""
+    passed_on: tuple[str, ...] = ()
+
+    @property
+    def machine_seconds(self) -> float:
+        """What the machine spent on this call, in seconds."""
+        return self.seconds if self.share is None else self.share
 
 
 class Usage(Record):

@@ -41,7 +41,7 @@ class Model:
     def __init__(self) -> None:
         self.engine = ScriptedEngine(answer)
 
-    def build(self, model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
+    def build(self, model_id: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         engine = ReplayEngine(self.engine, "weights", calls)
         return dspy.LM(f"local/{model_id}", engine=engine, cache=False, num_retries=0)
 

@@ -14,7 +14,7 @@ import pytest
 
 from lift_sys.app import artifact_sources, environment
 from lift_sys.app.artifact_sources import fetch_artifact, save_named, shown
-from lift_sys.app.environment import quiet_libraries
+from lift_sys.app.environment import prepare
 from lift_sys.app.export import save_artifact
 from lift_sys.errors import ArtifactError, ConfigError, StoreError
 from tests.app.made_artifacts import artifact_of, program_of
@@ -162,7 +162,7 @@ def test_a_secret_in_a_url_is_not_told(
     server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    quiet_libraries()
+    prepare()
     host = server.url.removeprefix("http://")
     url = f"http://user:planted-1@{host}/none.json?token=planted-2"
 

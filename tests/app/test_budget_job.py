@@ -53,7 +53,7 @@ class Model:
         wrong = (request.config.seed or 0) % 3 == 1 and request.config.temperature
         return CODE.format(" + 1" if wrong else "")
 
-    def build(self, model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
+    def build(self, model_id: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         engine = ReplayEngine(self.engine, "weights", calls)
         return dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
 

@@ -59,7 +59,7 @@ class Model:
         sampled = request.config.temperature
         return CODE.format(f"+{request.config.seed}" if sampled else "")
 
-    def build(self, model: str, models_dir: Path, *, calls: Any = None) -> dspy.LM:
+    def build(self, model: str, models_dir: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         engine = ReplayEngine(self.engine, "weights", calls)
         return dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
 

@@ -59,7 +59,7 @@ class Model:
         right = SUMMARY in asked or any(f"one, {i}." in asked for i in (0, 1))
         return f"```python\ndef f(x: int) -> int:\n    return x + {1 if right else 2}\n```"
 
-    def build(self, model: str, models_dir: Path, *, calls: Any = None) -> dspy.LM:
+    def build(self, model: str, models_dir: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         engine = ReplayEngine(self.engine, "weights", calls)
         return dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
 

@@ -22,9 +22,9 @@ from lift_sys.app.sql_store import SqlLeases
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent
 from lift_sys.inference.budget import Account
-from lift_sys.inference.catalogue import FREE, Price
 from lift_sys.inference.charge import Charge
 from lift_sys.inference.ledger import Ledger, LedgerEntry, Spend
+from lift_sys.inference.model_info import FREE, Price
 from lift_sys.inference.usage import CallRecord
 
 DEAR = Price(million_output=1e6)

@@ -39,7 +39,7 @@ class Model:
         self.built: list[str] = []
         self.engine = ScriptedEngine(self._answer)
 
-    def build(self, model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
+    def build(self, model_id: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         self.built.append(model_id)
         return dspy.LM(f"local/{model_id}", engine=self.engine, cache=False, num_retries=0)
 

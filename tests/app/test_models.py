@@ -49,7 +49,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedEngine]:
     """Put scripted models in the place of real ones; each id may be built once."""
     built: dict[str, ScriptedEngine] = {}
 
-    def build(model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
+    def build(model_id: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         assert model_id not in built
         engine = ScriptedEngine(lambda r: json.dumps(IR) if r.config.response_format else CODE)
         built[model_id] = engine

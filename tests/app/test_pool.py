@@ -213,7 +213,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
     """Put a script in the place of the model."""
     made = ScriptedEngine(answer)
 
-    def build(model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
+    def build(model_id: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         used = ReplayEngine(made, catalogue.get(model_id).sha256, calls)
         return dspy.LM(f"local/{model_id}", engine=used, cache=False, num_retries=0)
 

@@ -53,7 +53,7 @@ JOB = {
 def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
     made = ScriptedEngine(_answer)
 
-    def build(model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
+    def build(model_id: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         used: Any = ReplayEngine(made, "weights", calls) if calls is not None else made
         lm = dspy.LM(f"local/{model_id}", engine=used, cache=False, num_retries=0)
         lm.kwargs["api_key"] = used.api_key = PLANTED  # where backends with a connection have it

@@ -26,7 +26,7 @@ from lift_sys.app.sql_store import SqlEntries, SqlLeases
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent
 from lift_sys.inference.budget import Account, pay_from
-from lift_sys.inference.catalogue import FREE, Price
+from lift_sys.inference.model_info import FREE, Price
 from lift_sys.inference.replay import ReplayEngine, StoredCall
 from lift_sys.inference.scripted import ScriptedEngine
 

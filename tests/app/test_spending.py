@@ -80,7 +80,7 @@ from pathlib import Path
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget
 from lift_sys.inference.budget import Account, pay_from
-from lift_sys.inference.catalogue import FREE, Price
+from lift_sys.inference.model_info import FREE, Price
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 

@@ -210,7 +210,7 @@ def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) 
 def test_a_program_of_ours_has_an_artifact(
     tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(*_: Any, calls: Any = None) -> dspy.LM:
+    def build(*_: Any, calls: Any = None, **_keys: Any) -> dspy.LM:
         engine: Any = ScriptedEngine(answer_ours)
         engine = ReplayEngine(engine, "script", calls) if calls is not None else engine
         return dspy.LM("local/script", engine=engine, cache=False, num_retries=0)

@@ -62,7 +62,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
 def install(monkeypatch: pytest.MonkeyPatch, script: Callable[[Request], str]) -> ScriptedEngine:
     made = ScriptedEngine(script)
 
-    def build(model_id: str, _: Path, *, calls: Any = None) -> dspy.LM:
+    def build(model_id: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
         used = ReplayEngine(made, "weights", calls) if calls is not None else made
         return dspy.LM(f"local/{model_id}", engine=used, cache=False, num_retries=0)
 

@@ -25,8 +25,8 @@ from lift_sys.app.worker import Meeting, joined_run, opened_run, work
 from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import BudgetSpent, ConfigError
 from lift_sys.inference.budget import Account, pay_from
-from lift_sys.inference.catalogue import FREE
 from lift_sys.inference.leases import Leases
+from lift_sys.inference.model_info import FREE
 from lift_sys.inference.replay import Calls, ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.sandbox import Sandbox

@@ -18,10 +18,10 @@ from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent, StoreError
 from lift_sys.inference import catalogue
 from lift_sys.inference.budget import Account, most_tokens, pay_from
-from lift_sys.inference.catalogue import FREE, Price
 from lift_sys.inference.charge import Charge
 from lift_sys.inference.failures import EngineError
 from lift_sys.inference.ledger import Fits, LedgerEntry, Spend
+from lift_sys.inference.model_info import FREE, Price
 from lift_sys.inference.replay import ReplayEngine, StoredCall
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import CallRecord, stage

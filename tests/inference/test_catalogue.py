@@ -9,6 +9,7 @@ import pytest
 
 from lift_sys.errors import ModelError
 from lift_sys.inference import catalogue
+from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.usage import CallRecord
 
 
@@ -22,16 +23,16 @@ def test_an_id_like_no_other_lists_what_there_is() -> None:
         catalogue.get("zzz")
 
 
-def test_a_model_of_another_backend_is_known_but_not_servable() -> None:
+def test_a_model_of_another_backend_is_known_but_not_servable_without_a_server() -> None:
     price = catalogue.get("qwen2.5-coder-7b").price
     assert price
     assert price.hour == 1.10
-    with pytest.raises(ModelError, match="needs the vllm backend"):
+    with pytest.raises(ModelError, match="needs a vLLM server"):
         catalogue.get_servable("qwen2.5-coder-7b")
 
 
-@pytest.mark.parametrize("info", [m for m in catalogue.all_models() if m.servable])
-def test_an_embedded_model_is_pinned_by_its_bytes(info: catalogue.ModelInfo) -> None:
+@pytest.mark.parametrize("info", [m for m in catalogue.all_models() if m.embedded])
+def test_an_embedded_model_is_pinned_by_its_bytes(info: ModelInfo) -> None:
     assert len(bytes.fromhex(info.sha256)) == 32
     assert info.bytes > 0
     assert info.hub is not None

