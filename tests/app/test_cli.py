@@ -162,7 +162,10 @@ def test_a_missing_task_file(tmp_path: Path) -> None:
         ({"optimizer": "best"}, "labeled_few_shot"),
         ({"optimizer": "gepa", "drop_alpha": 0.1}, "does not use 'drop_alpha'"),
         ({"space": {"temperature": [0.0], "critic.model": ["gpt"]}}, "gpt"),
-        ({"space": {"temperature": [0.0], "critic.model": ["program", "claude"]}}, "anthropic"),
+        (
+            {"space": {"temperature": [0.0], "critic.model": ["program", "qwen2.5-coder-7b"]}},
+            "vLLM",
+        ),
         ({"schema_version": 9}, "upgrade"),
     ],
 )

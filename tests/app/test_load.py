@@ -133,8 +133,8 @@ def with_fields(*fields: str) -> Artifact:
     ("artifact", "says"),
     [
         (changed(model=ModelRef(id="gpt", sha256="0" * 64)), "unknown model 'gpt'"),
-        (changed(model=ModelRef(id="claude", sha256="")), "needs the anthropic backend"),
-        (changed(models=(ModelRef(id="claude", sha256=""),)), "needs the anthropic backend"),
+        (changed(model=ModelRef(id="qwen2.5-coder-7b", sha256="")), "needs a vLLM server"),
+        (changed(models=(ModelRef(id="qwen2.5-coder-7b", sha256=""),)), "needs a vLLM server"),
         (
             changed(model=ModelRef(id="qwen2.5-coder-0.5b", sha256="0" * 64)),
             r"other weights of qwen2\.5-coder-0\.5b",

@@ -97,17 +97,17 @@ def test_a_job_names_the_models_of_its_space(space: dict[str, Any], asked: tuple
     assert models_of_job(RunConfig(space={"temperature": (0.0,), **space})) == asked
 
 
-def test_weights_that_stages_may_use_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_stages_may_use_count() -> None:
     before = weights(SMALL)
     assert before != weights(LARGE)
     with pytest.raises(ModelError):
         weights("none")
-    changed = tuple(
-        m.model_copy(update={"sha256": "0" * 64}) if m.id == LARGE else m
-        for m in catalogue.all_models()
-    )
-    monkeypatch.setattr(catalogue, "all_models", lambda: changed)
-    assert weights(SMALL) != before
+    catalogue.use([catalogue.get(LARGE).model_copy(update={"sha256": "0" * 64})])
+    try:
+        changed = weights(SMALL)
+    finally:
+        catalogue.use(())
+    assert changed != before
 
 
 def test_a_measurement_asks_both_models_and_each_answer_once(
