@@ -11,9 +11,9 @@ import functools
 from dataclasses import dataclass, field
 
 from lift_sys.app import environment
+from lift_sys.app.bench import make_evaluator
 from lift_sys.app.export import build_program
 from lift_sys.app.models import model_source
-from lift_sys.app.run import make_evaluator
 from lift_sys.app.task_job import TaskAnswer, TaskJob
 from lift_sys.errors import ConfigError, InfrastructureError, LiftError
 from lift_sys.inference.replay import StoredCall

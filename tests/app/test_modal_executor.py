@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lift_sys.app import cli, cli_models, estimate, modal_executor, models
+from lift_sys.app import affordable, cli, cli_models, modal_executor, models
 from lift_sys.app.containers import check_executor
 from lift_sys.app.export import load_artifact
 from lift_sys.app.store import RunDirectory
@@ -59,7 +59,7 @@ def modal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandingModal:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Model:
     """The model of this machine; its answers are shorter than those whose rates are known."""
-    monkeypatch.setattr(estimate, "shipped_rates", dict)
+    monkeypatch.setattr(affordable, "shipped_rates", dict)
     return model_here(monkeypatch)
 
 
