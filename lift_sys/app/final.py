@@ -5,7 +5,7 @@ Owns which programs and which tasks the final table has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dspy
@@ -33,9 +33,9 @@ def usual_baselines(sandbox: Sandbox) -> dict[str, dspy.Module]:
     return {DIRECT: make_program("direct", sandbox), ZERO_SHOT: make_program("single", sandbox)}
 
 
-def before_final(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows of pool and search: what a task has cost so far is theirs."""
-    return [row for row in rows if row.label not in {DIRECT, ZERO_SHOT, GIVEN, WINNER}]
+def before_final(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows of pool and search: what a task has cost so far is theirs."""
+    return (row for row in rows if row.label not in {DIRECT, ZERO_SHOT, GIVEN, WINNER})
 
 
 @dataclass(frozen=True)

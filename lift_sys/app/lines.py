@@ -85,7 +85,10 @@ class KeyedLines(Generic[Entry]):
             StoreError: The file cannot be read any more.
         """
         start = self._starts.get(key)
-        return None if start is None else self._read(start)
+        if start is None:
+            return None
+        with _reading(self._path), self._path.open("rb") as file:
+            return self._read(file, start)
 
     def put(self, entry: Entry) -> None:
         """Append an entry; it is on disk when this returns.
@@ -120,7 +123,11 @@ class KeyedLines(Generic[Entry]):
             start += len(line.encode()) + 1
 
     def __iter__(self) -> Iterator[Entry]:
-        return (self._read(start) for start in tuple(self._starts.values()))
+        starts = tuple(self._starts.values())
+        if starts:
+            with _reading(self._path), self._path.open("rb") as file:
+                for start in starts:
+                    yield self._read(file, start)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -135,10 +142,10 @@ class KeyedLines(Generic[Entry]):
                 yield start, line
                 start += len(line)
 
-    def _read(self, start: int) -> Entry:
-        with _reading(self._path), self._path.open("rb") as file:
+    def _read(self, file: BinaryIO, start: int) -> Entry:
+        if file.tell() != start:  # seeking drops what was read ahead
             file.seek(start)
-            line = file.readline()
+        line = file.readline()
         try:
             return self._kind.model_validate_json(line)
         except ValidationError:
