@@ -17,8 +17,8 @@ from typing import Any
 
 from lift_sys.errors import LiftError, ModelError
 
-ENDS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>")
-"""Tokens that end an answer in the models we know; a GGUF file names only one of them."""
+ENDS = ("<|im_end|>", "<|endoftext|>")
+"""Tokens that end an answer of a Qwen model; its GGUF file names only one of them."""
 
 
 def convert(gguf: Path, folder: Path) -> None:
@@ -46,7 +46,9 @@ def convert(gguf: Path, folder: Path) -> None:
         if not folder.is_dir():  # Another process may have been quicker.
             staging.rename(folder)
     except ImportError as error:
-        msg = f"converting needs {error.name}; install it with: pip install 'lift-sys[transformers]'"
+        msg = (
+            f"converting needs {error.name}; install it with: pip install 'lift-sys[transformers]'"
+        )
         raise ModelError(msg) from error
     except (OSError, ValueError, RuntimeError) as error:
         msg = f"{gguf} cannot be turned into the folder {folder}: {error}"
