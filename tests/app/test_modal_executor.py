@@ -107,8 +107,8 @@ def start(folder: Path, *options: str, runs: str = "runs") -> str:
     return done.output
 
 
-def run_of(folder: Path, runs: str = "runs") -> RunDirectory:
-    (path,) = (folder / runs).glob("*/rows.jsonl")
+def run_of(folder: Path, runs: str = "runs", *, rows: bool = True) -> RunDirectory:
+    (path,) = (folder / runs).glob("*/rows.jsonl" if rows else "*/ledger.jsonl")
     return RunDirectory(path.parent)
 
 
@@ -227,7 +227,7 @@ def test_a_budget_counts_what_containers_spend(
     start(tmp_path, *IN_ONE, "--budget", "tokens=1000000")
 
     assert refused.value.exit_code == 3
-    assert spent == sum(row.usage.total_tokens for row in kept) > 0
+    assert spent >= sum(row.usage.total_tokens for row in kept) > 0
     assert sent < len(modal.sent)
     assert not here.engine.requests
 
