@@ -90,8 +90,8 @@ def test_the_client_takes_the_app(
     app = build_app(modal, serving)
 
     assert isinstance(app, modal.App)
-    assert set(app.registered_functions) == {"fetch", "serve"}
-    assert app.registered_web_endpoints == ["serve"]
+    assert app.name == f"lift-sys-{serving.model}"
+    assert set(seen.functions) == {"fetch", "serve"}
     serve, fetch = seen.functions["serve"], seen.functions["fetch"]
     assert serve["gpu"] == serving.hardware
     assert serve["scaledown_window"] == serving.idle_seconds
@@ -105,7 +105,7 @@ def test_the_client_takes_the_app(
 
 
 BOTH = """
-import json, pickle, subprocess, sys
+import json, modal, pickle, subprocess, sys
 sys.modules["huggingface_hub"] = said = type(sys)("huggingface_hub")
 said.snapshot_download = lambda repository: print(json.dumps(repository))
 subprocess.Popen = lambda command: print(json.dumps(command))
