@@ -61,7 +61,8 @@ def test_deploy_enters_the_url_and_shows_time_price_and_key(
     url = cloud.servers[APP].url + "v1"
     assert cloud.fetched == [APP]
     assert cloud.servers[APP].asked.count("/health") == 4
-    assert done.stdout.startswith(f"{url}\ncold start 0 s; 1.10 USD an hour")
+    assert done.stdout.startswith(f"{url}\ncold start ")
+    assert " s; 1.10 USD an hour while it is up, as of 2026-11-22\n" in done.stdout
     assert str(own) in done.stdout
     assert done.stderr.count(f"export VLLM_API_KEY={key_of(cloud)}") == 1
     assert key_of(cloud) not in done.stdout
@@ -229,8 +230,8 @@ def test_the_real_client_takes_every_call_that_is_made() -> None:
         (modal.App.lookup, ["app"], {}),
         (modal.App.stop, ["self"], {}),
         (modal.App.deploy, ["self"], {"name": "app"}),
-        (modal.Secret.objects.list, [], {}),
-        (modal.Secret.objects.create, ["name", {"VLLM_API_KEY": "key"}], {}),
+        (modal.Secret.objects.list, ["self"], {}),
+        (modal.Secret.objects.create, ["self", "name", {"VLLM_API_KEY": "key"}], {}),
         (modal.Secret.hydrate, ["self"], {}),
         (modal.Secret.update, ["self", {"VLLM_API_KEY": "key"}], {}),
         (modal.Function.from_name, ["app", "serve"], {}),
