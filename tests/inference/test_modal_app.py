@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -118,8 +119,7 @@ assert not any(name.startswith("lift_sys") for name in sys.modules)
 
 
 def test_the_functions_run_where_none_of_our_code_is(modal: Any, tmp_path: Path) -> None:
-    from modal._serialization import serialize
-
+    serialize = importlib.import_module("modal._serialization").serialize
     serving = CONFIGURATIONS[2]
     files = []
     for name, function in (("f", fetches("owner/name")), ("s", serves(serving.recipe))):
