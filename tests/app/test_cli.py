@@ -223,8 +223,9 @@ def test_a_run_folder_that_cannot_be_made(tmp_path: Path) -> None:
     refused(lift("optimize", "--runs", str(tmp_path / "runs")), "run directory")
 
 
-def test_doctor_reports_a_working_sandbox() -> None:
-    done = lift("doctor")
+def test_doctor_reports_a_working_sandbox(tmp_path: Path) -> None:
+    nothing = str(tmp_path / "none")
+    done = lift("doctor", LIFT_MODELS=nothing, LIFT_CATALOGUE=nothing, ANTHROPIC_API_KEY="")
 
     assert done.returncode == 0, done.stdout
     assert "sandbox runs code: passed" in done.stdout
