@@ -58,7 +58,7 @@ def _changed(text: str, model_id: str, fields: Mapping[str, Any]) -> str:
     header = re.compile(rf"^\s*\[\s*({'|'.join(names)})\s*\]")
     start = next((i + 1 for i, line in enumerate(lines) if header.match(line)), 0)
     end = next((i for i in range(start, len(lines)) if _HEADER.match(lines[i])), len(lines))
-    for name, value in reversed(fields.items()):  # each new line comes first
+    for name, value in reversed(list(fields.items())):  # each new line comes first
         same = re.compile(rf"^\s*{re.escape(name)}\s*=")
         at = next((i for i in range(start, end) if same.match(lines[i])), None)
         if at is not None:

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from lift_sys.app import cli, modal_serving
 from lift_sys.errors import ConfigError, InfrastructureError, LiftError
 from lift_sys.inference import catalogue
+from lift_sys.inference.modal_app import CONFIGURATIONS, configuration
 from lift_sys.inference.own_models import read_own_models
 from tests.app.standing_cloud import AuthError, StandingCloud
 
@@ -142,7 +144,7 @@ def test_a_server_that_does_not_come_up_is_told(
     cloud: StandingCloud, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.cold_answers = 10**9
-    short = modal_serving.configuration(MODEL).model_copy(update={"start_seconds": 1})
+    short = configuration(MODEL).model_copy(update={"start_seconds": 1})
     monkeypatch.setattr(modal_serving, "configuration", lambda _: short)
     with pytest.raises(InfrastructureError, match=f"within 1 s; see: modal app logs {APP}"):
         lift("deploy", MODEL)
@@ -172,7 +174,7 @@ def test_status_wakes_nothing(cloud: StandingCloud) -> None:
     assert asleep[0].endswith(server.url + "v1")
     assert "healthy  http" in awake[0]
     assert "not healthy" in starting[0]
-    assert [line.split()[0] for line in awake] == [s.model for s in modal_serving.CONFIGURATIONS]
+    assert [line.split()[0] for line in awake] == [s.model for s in CONFIGURATIONS]
     assert "32.00 USD/h  not deployed" in awake[2]
 
 
@@ -226,7 +228,7 @@ def test_the_real_client_without_a_login(
 
 def test_the_real_client_takes_every_call_that_is_made() -> None:
     modal = pytest.importorskip("modal", reason="Modal's client is not installed; it is optional")
-    calls = [
+    calls: list[tuple[Any, list[Any], dict[str, Any]]] = [
         (modal.App.lookup, ["app"], {}),
         (modal.App.stop, ["self"], {}),
         (modal.App.deploy, ["self"], {"name": "app"}),
