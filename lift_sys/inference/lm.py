@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lift_sys.errors import ModelError
-from lift_sys.inference.catalogue import get_servable
+from lift_sys.inference.catalogue import get, get_servable
 from lift_sys.inference.fetch import Progress, ensure_model
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def build_lm(
             cannot be had.
         ProviderError: The file cannot be loaded.
     """
-    info = get_servable(model_id)
+    info = get_servable(model_id, keys or {})
     engine, async_engine = _open(info, models_dir, keys or {}, progress)
 
     import dspy  # noqa: PLC0415 - heavy
@@ -65,15 +65,32 @@ def build_lm(
     )
 
 
+def require_servable(model_id: str, keys: Mapping[str, str]) -> ModelInfo:
+    """Return what is known of a model, after asking everything that can be asked for nothing.
+
+    Raises:
+        ModelError: There is no such id, or the model cannot be asked as things are set up.
+    """
+    info = get_servable(model_id, keys)
+    for member in (info, *map(get, info.members)):
+        if member.backend == "provider":
+            from lift_sys.inference import provider  # noqa: PLC0415 - heavy
+
+            provider.refuse_unservable(member, keys.get(member.key))
+    return info
+
+
 def _open(
     info: ModelInfo,
     models_dir: Path,
-    keys: Mapping[str, str],  # noqa: ARG001
+    keys: Mapping[str, str],
     progress: Progress | None,
 ) -> tuple[Any, Any]:
     """Return a model's engine, and the one for ``await``."""
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
+    if info.backend in {"anthropic", "provider"}:
+        return _remote(info, keys.get(info.key))
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 
@@ -88,6 +105,15 @@ def _embedded(info: ModelInfo, models_dir: Path, progress: Progress | None) -> t
 
     engine = load_engine(path, slots=SLOTS, model=info.id)
     return engine, AsyncLlamaEngine(engine)
+
+
+def _remote(info: ModelInfo, key: str | None) -> tuple[Any, Any]:
+    from lift_sys.inference import anthropic, provider  # noqa: PLC0415 - heavy
+    from lift_sys.inference.engine import AsyncChatEngine, ChatEngine  # noqa: PLC0415 - heavy
+
+    connect = {"anthropic": anthropic.connect, "provider": provider.connect}[info.backend]
+    engine = ChatEngine(connect(info, key), info.id, concurrency=info.concurrency)
+    return engine, AsyncChatEngine(engine)
 
 
 def concurrency_of(lm: dspy.LM | None) -> int:
