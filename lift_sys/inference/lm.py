@@ -18,6 +18,7 @@ from lift_sys.inference.fetch import Progress, ensure_model
 if TYPE_CHECKING:
     import dspy
 
+    from lift_sys.inference.engine import Send
     from lift_sys.inference.model_info import ModelInfo
     from lift_sys.inference.replay import Calls
 
@@ -89,8 +90,15 @@ def _open(
     """Return a model's engine, and the one for ``await``."""
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
-    if info.backend in {"anthropic", "provider"}:
-        return _remote(info, keys.get(info.key))
+    key = keys.get(info.key)
+    if info.backend == "anthropic":
+        from lift_sys.inference import anthropic  # noqa: PLC0415 - heavy
+
+        return _concurrent(info, anthropic.connect(info, key))
+    if info.backend == "provider":
+        from lift_sys.inference import provider  # noqa: PLC0415 - heavy
+
+        return _concurrent(info, provider.connect(info, key))
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 
@@ -107,12 +115,10 @@ def _embedded(info: ModelInfo, models_dir: Path, progress: Progress | None) -> t
     return engine, AsyncLlamaEngine(engine)
 
 
-def _remote(info: ModelInfo, key: str | None) -> tuple[Any, Any]:
-    from lift_sys.inference import anthropic, provider  # noqa: PLC0415 - heavy
+def _concurrent(info: ModelInfo, send: Send) -> tuple[Any, Any]:
     from lift_sys.inference.engine import AsyncChatEngine, ChatEngine  # noqa: PLC0415 - heavy
 
-    connect = {"anthropic": anthropic.connect, "provider": provider.connect}[info.backend]
-    engine = ChatEngine(connect(info, key), info.id, concurrency=info.concurrency)
+    engine = ChatEngine(send, info.id, concurrency=info.concurrency)
     return engine, AsyncChatEngine(engine)
 
 

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from lift_sys.errors import ModelError
+from lift_sys.errors import ConfigError, ModelError
 from lift_sys.inference.anthropic import REFUSED
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.engine import Send
@@ -47,8 +47,12 @@ def connect(info: ModelInfo, key: str | None, *, retries: Retries | None = None)
 
     Raises:
         ModelError: There is no such provider, or what it needs is not set.
+        ConfigError: The entry names several URLs.
     """
     refuse_unservable(info, key)
+    if len(info.urls) > 1:
+        msg = f"model {info.id} may name one URL, not {len(info.urls)}; make a chain of several"
+        raise ConfigError(msg)
     litellm = _litellm()
     known = litellm.supports_response_schema(model=info.name)
     words = (info.structured or ("schema" if known else "words")) == "words"
@@ -131,7 +135,7 @@ class _Asking:
                 return None
             except (TimeoutError, litellm.exceptions.Timeout):
                 raise self._too_late() from None
-            except (litellm.exceptions.OpenAIError, litellm.exceptions.APIError) as error:
+            except _base_error() as error:
                 failed += 1
                 wait = self._retries.wait(failed, _headers(error))
                 again = _passing(error) and failed < self._retries.tries
@@ -200,6 +204,13 @@ def _passing(error: Any) -> bool:
 def _headers(error: Any) -> Mapping[str, str]:
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     return {str(name).lower(): str(value) for name, value in headers.items()}
+
+
+def _base_error() -> type[Exception]:
+    """Return what litellm's errors of every provider have in common."""
+    from openai import OpenAIError  # noqa: PLC0415 - heavy
+
+    return OpenAIError
 
 
 def _litellm() -> Any:
