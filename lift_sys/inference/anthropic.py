@@ -24,6 +24,7 @@ from lift_sys.inference.engine import Send
 from lift_sys.inference.failures import EngineError, StatusError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
+from lift_sys.inference.servers import Servers
 from lift_sys.inference.tolerant import ANY_OBJECT, in_words, schema_of, validated
 
 URL = "https://api.anthropic.com/v1"
@@ -72,27 +73,28 @@ def connect(
     Raises:
         ConfigError: The entry's URL or the key cannot be used.
     """
-    service = Service(
-        "Anthropic",
-        info.urls[0] if info.urls else URL,
-        key_name=info.key,
-        auth={"x-api-key": key} if key else {},
-        headers={"anthropic-version": VERSION},
-        seconds=info.timeout,
-    )
-    endpoint = Endpoint(service, retries, transport)
+    auth = {"x-api-key": key} if key else {}
+    headers = {"anthropic-version": VERSION}
+    services = [
+        Service("Anthropic", url, info.key, auth=auth, headers=headers, seconds=info.timeout)
+        for url in info.urls or (URL,)
+    ]
+    servers = Servers([Endpoint(service, retries, transport) for service in services])
 
     async def send(body: dict[str, Any]) -> Answer:
         # The API wants every property named.
         words = info.structured == "words" or schema_of(body) == ANY_OBJECT
+        asked = messages_body(in_words(body) if words else body, info)
         try:
-            asked = messages_body(in_words(body) if words else body, info)
-            reply = await endpoint.post("/messages", asked)
+            return await servers.ask(lambda endpoint: _asked(endpoint, asked))
         except StatusError as error:
             raise _with_remedy(error, info) from None
-        return read_answer(reply, endpoint.where)
 
     return validated(send)
+
+
+async def _asked(endpoint: Endpoint, body: dict[str, Any]) -> Answer:
+    return read_answer(await endpoint.post("/messages", body), endpoint.where)
 
 
 def messages_body(body: dict[str, Any], info: ModelInfo) -> dict[str, Any]:

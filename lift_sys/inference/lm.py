@@ -91,6 +91,10 @@ def _open(
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
     key = keys.get(info.key)
+    if info.backend == "vllm":
+        from lift_sys.inference import vllm  # noqa: PLC0415 - heavy
+
+        return _concurrent(info, vllm.connect(info, key))
     if info.backend == "anthropic":
         from lift_sys.inference import anthropic  # noqa: PLC0415 - heavy
 
