@@ -153,7 +153,7 @@ class Stage(dspy.Module):
                 Without ``demos`` it shows those for the spec.
 
         Raises:
-            StageFailed: The answer does not parse or was cut off.
+            StageFailed: The answer does not parse, was cut off or was refused.
             BudgetSpent: The job may ask nothing more.
             ProviderError: The backend failed.
             LiftError: The model that the stage names cannot be had.
@@ -177,15 +177,23 @@ class Stage(dspy.Module):
             except LMError as error:
                 msg = f"the backend failed in the {self.name} stage: {error}"
                 raise ProviderError(msg) from error
-        if calls and calls[-1].finish_reason == "length":
-            msg = f"the {self.name} stage was cut off at {self.max_tokens.value} tokens"
-            raise StageFailed(FailureCategory.TRUNCATED, msg)
+        if calls:
+            self._require_end(calls[-1].finish_reason)
         if parse_error is not None:
             structured = isinstance(adapter, StructuredAdapter)
             category = FailureCategory.IR_NOT_PARSED if structured else FailureCategory.OTHER
             msg = f"the answer of the {self.name} stage does not have the form asked for"
             raise StageFailed(category, msg) from parse_error
         return prediction
+
+    def _require_end(self, finish_reason: str) -> None:
+        """Fail where an answer did not come to its own end."""
+        if finish_reason == "length":
+            msg = f"the {self.name} stage was cut off at {self.max_tokens.value} tokens"
+            raise StageFailed(FailureCategory.TRUNCATED, msg)
+        if finish_reason == "refusal":
+            msg = f"the model refused to answer in the {self.name} stage"
+            raise StageFailed(FailureCategory.OTHER, msg)
 
     def _config(self, sampling: Sampling) -> dict[str, Any]:
         config = {

@@ -42,9 +42,12 @@ def prepare_models(model_ids: Iterable[str]) -> None:
     Raises:
         ModelError: One is unknown, not servable here, or cannot be had.
     """
+    from lift_sys.app import environment
     from lift_sys.inference import catalogue
+    from lift_sys.inference.lm import require_servable
 
-    infos = [catalogue.get_servable(model_id) for model_id in model_ids]
+    keys = environment.keys_of(catalogue.all_models())
+    infos = [require_servable(model_id, keys) for model_id in model_ids]
     members = [catalogue.get(member) for info in infos for member in info.members]
     for info in dict.fromkeys((*infos, *members)):
         if info.embedded:

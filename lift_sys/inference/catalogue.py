@@ -9,7 +9,7 @@ verified where this table was written. Imports nothing heavy.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from lift_sys.errors import ModelError
@@ -144,21 +144,30 @@ def get(model_id: str) -> ModelInfo:
     raise ModelError(msg)
 
 
-def get_servable(model_id: str) -> ModelInfo:
+def get_servable(model_id: str, keys: Mapping[str, str] | None = None) -> ModelInfo:
     """Return what is known of a model that can be asked as things are set up.
 
+    Args:
+        model_id: An id that ``get`` knows.
+        keys: Those that are set, by the name of their environment variable; by default it is not
+            asked whether one is missing.
+
     Raises:
-        ModelError: There is no such id, or it needs a server and none is named.
+        ModelError: There is no such id, or it needs a server and none is named, or a key that is
+            not set.
     """
     info = get(model_id)
     for member in info.members:
-        get_servable(member)
+        get_servable(member, keys)
     if info.backend == "vllm" and not info.urls:
         msg = (
             f"model {model_id} needs a vLLM server ({info.hardware}) and none is named; write"
             f' ["{model_id}"] and urls = ["http://HOST:8000/v1"] into your models.toml,'
             " which lift doctor shows"
         )
+        raise ModelError(msg)
+    if info.backend == "anthropic" and info.key and keys is not None and not keys.get(info.key):
+        msg = f"model {model_id} needs a key: set {info.key} in the environment"
         raise ModelError(msg)
     return info
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lift_sys.errors import ModelError
-from lift_sys.inference.catalogue import get_servable
+from lift_sys.inference.catalogue import get, get_servable
 from lift_sys.inference.fetch import Progress, ensure_model
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def build_lm(
             cannot be had.
         ProviderError: The file cannot be loaded.
     """
-    info = get_servable(model_id)
+    info = get_servable(model_id, keys or {})
     engine, async_engine = _open(info, models_dir, keys or {}, progress)
 
     import dspy  # noqa: PLC0415 - heavy
@@ -66,6 +66,21 @@ def build_lm(
     )
 
 
+def require_servable(model_id: str, keys: Mapping[str, str]) -> ModelInfo:
+    """Return what is known of a model, after asking everything that can be asked for nothing.
+
+    Raises:
+        ModelError: There is no such id, or the model cannot be asked as things are set up.
+    """
+    info = get_servable(model_id, keys)
+    for member in (info, *map(get, info.members)):
+        if member.backend == "provider":
+            from lift_sys.inference import provider  # noqa: PLC0415 - heavy
+
+            provider.refuse_unservable(member, keys.get(member.key))
+    return info
+
+
 def _open(
     info: ModelInfo,
     models_dir: Path,
@@ -80,6 +95,14 @@ def _open(
         from lift_sys.inference import vllm  # noqa: PLC0415 - heavy
 
         return _concurrent(info, vllm.connect(info, key))
+    if info.backend == "anthropic":
+        from lift_sys.inference import anthropic  # noqa: PLC0415 - heavy
+
+        return _concurrent(info, anthropic.connect(info, key))
+    if info.backend == "provider":
+        from lift_sys.inference import provider  # noqa: PLC0415 - heavy
+
+        return _concurrent(info, provider.connect(info, key))
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 

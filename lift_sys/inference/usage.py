@@ -36,7 +36,8 @@ class CallRecord(Record):
             have all of it.
         prompt_seconds: Time spent computing the prompt, in seconds; ``None`` where unknown.
         generation_seconds: Time spent generating, in seconds; ``None`` where unknown.
-        finish_reason: Why generation ended: ``stop``, or ``length`` when the answer was cut off.
+        finish_reason: Why generation ended: ``stop``, ``length`` when the answer was cut off, or
+            ``refusal`` when the model would not answer.
         key: Content address of the request, where answers are stored; empty elsewhere.
         reused: Whether a stored answer was used; tokens and seconds are those of the generation.
         asked: Id of the chain that was asked and let ``model`` answer; empty where there is none.

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from lift_sys.inference import vllm
+from lift_sys.inference import anthropic, provider, vllm
 from lift_sys.inference.engine import AsyncChatEngine, ChatEngine
 from lift_sys.inference.llama_cpp import AsyncLlamaEngine, load_engine
 from lift_sys.inference.lm import SLOTS
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
+from tests.contracts.dialects import ANTHROPIC
 from tests.contracts.fake_server import Behaviour, FakeServer
 
 KEY = "sk-contract-secret"
@@ -91,6 +92,24 @@ def open_vllm_in_words(request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 
 @contextmanager
+def open_anthropic(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(ANTHROPIC, key=KEY)) as server:
+        yield rig_of(server, anthropic.connect, backend="anthropic")
+
+
+@contextmanager
+def open_anthropic_in_words(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(ANTHROPIC, key=KEY, structured=False)) as server:
+        yield rig_of(server, anthropic.connect, backend="anthropic", structured="words")
+
+
+@contextmanager
+def open_provider(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(key=KEY)) as server:
+        yield rig_of(server, provider.connect, backend="provider", name="openai/small")
+
+
+@contextmanager
 def open_llama_cpp(request: pytest.FixtureRequest) -> Iterator[Rig]:
     path = request.getfixturevalue("model_path")
     engine = load_engine(path, slots=SLOTS, model="qwen2.5-coder-0.5b")
@@ -100,6 +119,9 @@ def open_llama_cpp(request: pytest.FixtureRequest) -> Iterator[Rig]:
 BACKENDS = (
     Backend("vllm", open_vllm),
     Backend("vllm in words", open_vllm_in_words),
+    Backend("anthropic", open_anthropic, seeded=False),
+    Backend("anthropic in words", open_anthropic_in_words, seeded=False),
+    Backend("provider", open_provider),
     Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
 )
 

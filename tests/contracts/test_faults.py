@@ -177,7 +177,7 @@ def test_an_empty_answer_is_an_answer(rig: Rig, monkeypatch: pytest.MonkeyPatch)
 @over_http
 def test_what_is_asked_for_reaches_the_server(rig: Rig) -> None:
     server = server_of(rig)
-    complete(rig, ask(temperature=0.7, top_p=0.9, seed=11, max_tokens=33))
+    complete(rig, ask(temperature=0.7, seed=11, max_tokens=33))
     asked = server.behaviour.dialect.read(server.bodies[-1])
 
     assert asked.temperature == 0.7
