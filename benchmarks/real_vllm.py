@@ -76,7 +76,7 @@ def run(words: list[str], server: Server, key: str, folder: Path) -> int:
         "LIFT_CATALOGUE": str(folder / "models.toml"),
         "XDG_DATA_HOME": str(folder),
         "LIFT_TEST_VLLM_URL": server.url,
-        "LIFT_TEST_VLLM_MODEL": SERVED,
+        "LIFT_TEST_VLLM_RECORD": str(RECORDINGS),
         KEY: key,
     }
     return subprocess.run(  # noqa: S603
@@ -150,7 +150,7 @@ def main() -> int:
         folder = Path(kept)
         (folder / "models.toml").write_text(own_models(server.url), encoding="utf-8")
         print(f"test-vllm: it answers after {server.start_seconds:.1f} s", flush=True)
-        tests = ["-m", "pytest", "-m", "vllm", "tests/contracts", "--record", str(RECORDINGS)]
+        tests = ["-m", "pytest", "-m", "vllm", "tests/contracts"]
         failed = 0 if asked.no_tests else run(tests, server, key, folder)
         return failed or (0 if asked.no_figures else figures(asked, server, key, folder))
 

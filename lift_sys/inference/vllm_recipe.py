@@ -71,6 +71,8 @@ class VllmRecipe(Record):
         if self.gpus > 1:
             options["--tensor-parallel-size"] = self.gpus
         words = [str(word) for option in options.items() for word in option]
+        # Without it a server does not tell how much of a prompt it had in its cache.
+        words.append("--enable-prompt-tokens-details")
         if self.eager:
             words.append("--enforce-eager")
         return words + self._adapter_arguments()
