@@ -1,8 +1,9 @@
 """How a vLLM server is started: its command line and its environment, as data.
 
 Owns what must hold wherever the server runs, on this machine's CPU or on a GPU in the cloud:
-XGrammar is the pinned backend of structured outputs. Left to itself, vLLM falls back to another
-backend without a word for a schema that XGrammar refuses. Starts nothing and imports nothing heavy.
+XGrammar is the pinned backend of structured outputs (left to itself, vLLM falls back to another
+one without a word for a schema that XGrammar refuses), and what a request leaves open is not filled
+in from the model's own sampling settings. Starts nothing and imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -64,10 +65,14 @@ class VllmRecipe(Record):
             "--max-model-len": self.context,
             "--max-num-seqs": self.concurrency,
             "--structured-outputs-config": json.dumps(STRUCTURED_OUTPUTS),
+            # Qwen's own settings have a repetition penalty, which would bend greedy answers too.
+            "--generation-config": "vllm",
         }
         if self.gpus > 1:
             options["--tensor-parallel-size"] = self.gpus
         words = [str(word) for option in options.items() for word in option]
+        # Without it a server does not tell how much of a prompt it had in its cache.
+        words.append("--enable-prompt-tokens-details")
         if self.eager:
             words.append("--enforce-eager")
         return words + self._adapter_arguments()

@@ -10,6 +10,7 @@ def _value(words: list[str], option: str) -> str:
 def test_xgrammar_is_pinned_and_the_server_listens_on_loopback() -> None:
     words = VllmRecipe(model="weights", served_name="q05").arguments()
     assert json.loads(_value(words, "--structured-outputs-config"))["backend"] == "xgrammar"
+    assert _value(words, "--generation-config") == "vllm"
     assert _value(words, "--host") == "127.0.0.1"
     assert _value(words, "--model") == "weights"
     assert _value(words, "--served-model-name") == "q05"
