@@ -26,7 +26,7 @@ from lift_sys.inference.failures import (
     TimedOutError,
     UnavailableError,
 )
-from lift_sys.inference.retries import Retries, worth_trying_again
+from lift_sys.inference.retries import Retries, answered_later, worth_trying_again
 
 CONNECT_SECONDS = 10.0
 """Within which a server must take a connection, in seconds."""
@@ -162,6 +162,8 @@ class Endpoint:
             response = await client.request(
                 method, self._url + path, content=content, headers=self._headers
             )
+            while (later := answered_later(response)) is not None:
+                response = await client.send(later)
         except httpx.TimeoutException:
             why = f"took no connection within {CONNECT_SECONDS:g} s"
             raise _Lost(self._unavailable(why, "is it running?")) from None
