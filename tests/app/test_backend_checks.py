@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from lift_sys.app import backend_checks, cli
 from lift_sys.app.backend_checks import check_backends
-from lift_sys.inference import catalogue
+from lift_sys.inference import catalogue, fetch, lm
 from lift_sys.inference.own_models import read_own_models
+from lift_sys.inference.scripted import ScriptedEngine
 from tests.contracts.fake_server import Behaviour, FakeServer, Fault
 
 KEY = "sk-doctor-secret"
@@ -204,9 +205,30 @@ def test_the_command_ends_with_2_where_a_backend_is_broken(
     assert KEY not in done.output
 
 
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+def test_a_model_of_this_machine_may_be_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(backend_checks, "SECONDS", 1.0)
+    monkeypatch.setattr(lm, "build_lm", lambda *_, **__: time.sleep(seconds) or Ready())
+    monkeypatch.setattr(
+        fetch, "locate", lambda name, _: tmp_path if name.endswith("0.5b") else None
+    )
+    ((line, good),) = check_backends((), {}, tmp_path)
+
+    assert good
+    assert ("no answer yet" in line) == (seconds > 1)
+
+
+class Ready:
+    """A model that answers as it should."""
+
+    engine = ScriptedEngine(lambda _: '{"answer": "ready"}')
+
+
 @pytest.mark.model
 def test_the_embedded_model_answers(model_path: Path) -> None:
     lines = dict(check_backends((), {}, model_path.parent))
 
-    (mine,) = [line for line in lines if line.startswith("backend qwen2.5-coder-0.5b: answers")]
-    assert lines[mine]
+    (mine,) = [line for line in lines if line.startswith("backend qwen2.5-coder-0.5b: ")]
+    assert lines[mine], mine
