@@ -37,9 +37,11 @@ IDLE_SECONDS = 30.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAID = 300  # characters of a server's words that are passed on
 
-_TOO_LONG = re.compile(
+TOO_LONG = re.compile(
     r"context (length|limit|window|size)|prompt is too long|max(imum)?[ _]model[ _]len", re.I
 )
+"""What servers say of a prompt that does not fit."""
+
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]*)<", re.I)
 
 
@@ -209,7 +211,7 @@ class Endpoint:
         if worth_trying_again(status):
             why = f"cannot answer now ({status}){said and f': {said}'}"
             return _Lost(self._unavailable(why, "try again later"), response.headers)
-        if status == 413 or (status in {400, 422} and _TOO_LONG.search(said)):
+        if status == 413 or (status in {400, 422} and TOO_LONG.search(said)):
             why = f"says that the prompt does not fit ({status}){said and f': {said}'}"
             return PromptTooLongError(self._sentence(why, "shorten it, or ask for fewer tokens"))
         why, remedy = self._refusal_words(path, response)

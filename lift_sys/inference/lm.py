@@ -90,6 +90,10 @@ def _open(
     """Return a model's engine, and the one for ``await``."""
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
+    if info.backend == "transformers":
+        from lift_sys.inference.transformers import connect  # noqa: PLC0415 - heavy
+
+        return _concurrent(connect(info), info)
     key = keys.get(info.key)
     if info.backend == "vllm":
         from lift_sys.inference import vllm  # noqa: PLC0415 - heavy
@@ -103,10 +107,6 @@ def _open(
         from lift_sys.inference import provider  # noqa: PLC0415 - heavy
 
         return _concurrent(provider.connect(info, key), info)
-    if info.backend == "transformers":
-        from lift_sys.inference.transformers import connect  # noqa: PLC0415 - heavy
-
-        return _concurrent(connect(info), info)
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 

@@ -10,12 +10,14 @@ example, are left out by litellm.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from lift_sys.errors import ConfigError, ModelError
 from lift_sys.inference.anthropic import REFUSED
 from lift_sys.inference.chat import Answer
+from lift_sys.inference.endpoint import TOO_LONG
 from lift_sys.inference.engine import Send
 from lift_sys.inference.failures import (
     EngineError,
@@ -29,6 +31,7 @@ from lift_sys.inference.retries import Retries, worth_trying_again
 from lift_sys.inference.tolerant import in_words, validated
 
 _LONGEST_WORDS = 300
+_NO_COMPLETION = re.compile(r"invalid response from LLM endpoint|'choices' that is not a list")
 _NO_KEY = "none"
 """Sent to a server that wants no key, because clients insist on one."""
 
@@ -109,7 +112,9 @@ class _Asking:
             "max_retries": 0,
             "drop_params": True,
         }
+        self._where = info.name
         if info.urls:
+            self._where += f" at {re.sub('//[^/@]*@', '//', info.urls[0])}"
             self._fixed |= {"api_base": info.urls[0], "api_key": key or _NO_KEY}
         elif key:
             self._fixed["api_key"] = key
@@ -138,35 +143,44 @@ class _Asking:
             except _base_error() as error:
                 failed += 1
                 wait = self._retries.wait(failed, _headers(error))
-                again = _passing(error) and failed < self._retries.tries
+                again = self._passing(error) and failed < self._retries.tries
                 if not again or wait >= deadline - clock():
                     raise self._failure(error) from None
             await asyncio.sleep(wait)
 
     def _too_late(self) -> TimedOutError:
         seconds = self._info.timeout
-        msg = f"{self._info.name} gave no answer within {seconds:g} s; raise the model's timeout"
+        msg = f"{self._where} gave no answer within {seconds:g} s; raise the model's timeout"
         return TimedOutError(msg)
 
     def _failure(self, error: Any) -> EngineError:
         """Return one sentence of ours for what litellm raised."""
-        name, status = self._info.name, _status(error)
+        where, status, said = self._where, _status(error), self._words(error)
         if status in {401, 403}:
             # A provider's words about a key may repeat it.
-            msg = f"{name}: the provider refuses the key ({status}); set the right one"
-            return StatusError(f"{msg} in {self._info.key or 'its environment variable'}", status)
-        said = self._words(error)
-        if isinstance(error, _litellm().exceptions.ContextWindowExceededError):
-            return PromptTooLongError(f"{name}: the prompt does not fit: {said}; shorten it")
-        if _passing(error):
-            return UnavailableError(f"{name} cannot answer now: {said}; try again later")
-        msg = f"{name} refuses the request ({status}): {said}; correct the request or the entry"
+            name = self._info.key or "the provider's environment variable"
+            msg = f"{where} refuses the key ({status}); set the right key in {name}"
+            return StatusError(msg, status)
+        if self._passing(error):
+            return UnavailableError(f"{where} cannot answer now: {said}; try again later")
+        if _NO_COMPLETION.search(said):
+            msg = f"{where} answered with something that is no chat completion; check the URL"
+            return StatusError(msg, status)
+        if TOO_LONG.search(said) and status in {400, 413, 422}:
+            return PromptTooLongError(
+                f"{where} says that the prompt does not fit: {said}; shorten it"
+            )
+        msg = f"{where} refuses the request ({status}): {said}; correct the request or the entry"
         return StatusError(msg, status, said)
+
+    def _passing(self, error: Any) -> bool:
+        """Return whether the same request may succeed later; litellm says 500 for much."""
+        return worth_trying_again(_status(error)) and not _NO_COMPLETION.search(self._words(error))
 
     def _words(self, error: Any) -> str:
         text = " ".join(str(getattr(error, "message", error)).split())
         text = text.replace(self._key, "***") if self._key else text
-        return text.removeprefix("litellm.")[:_LONGEST_WORDS].rstrip(".")
+        return (text.partition("Exception - ")[2] or text)[:_LONGEST_WORDS].rstrip(".")
 
 
 def _answer(response: Any, info: ModelInfo) -> Answer:
@@ -184,7 +198,7 @@ def _answer(response: Any, info: ModelInfo) -> Answer:
             completion_tokens=usage.completion_tokens,
         )
     except (AttributeError, IndexError, TypeError) as error:
-        msg = f"{info.name} answered with something that is no chat completion; check the entry"
+        msg = f"{info.name} answered with something that is no chat completion; check the URL"
         raise EngineError(msg) from error
 
 
@@ -196,13 +210,8 @@ def _status(error: Any) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _passing(error: Any) -> bool:
-    connection = isinstance(error, _litellm().exceptions.APIConnectionError)
-    return connection or worth_trying_again(_status(error))
-
-
 def _headers(error: Any) -> Mapping[str, str]:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    headers = getattr(error, "litellm_response_headers", None) or {}
     return {str(name).lower(): str(value) for name, value in headers.items()}
 
 

@@ -166,10 +166,18 @@ def test_a_missing_task_file(tmp_path: Path) -> None:
             {"space": {"temperature": [0.0], "critic.model": ["program", "qwen2.5-coder-7b"]}},
             "vLLM",
         ),
+        (
+            {"space": {"temperature": [0.0], "ir_generator.model": ["program", "claude"]}},
+            "ANTHROPIC_API_KEY",
+        ),
+        ({"model": "qwen2.5-coder-0.5b>claude"}, "ANTHROPIC_API_KEY"),
         ({"schema_version": 9}, "upgrade"),
     ],
 )
-def test_a_wrong_configuration(tmp_path: Path, document: object, words: str) -> None:
+def test_a_wrong_configuration(
+    tmp_path: Path, document: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     config = tmp_path / "job.json"
     config.write_text(json.dumps(document))
 

@@ -52,6 +52,8 @@ class Backend:
         marks: Of its tests.
         fake: Whether a fake server is behind it, whose faults a test chooses.
         seeded: Whether the seed decides what is drawn.
+        ours: Whether every byte of HTTP is ours, and not a library's that follows redirects and has
+            words of its own.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Backend:
     marks: tuple[pytest.MarkDecorator, ...] = ()
     fake: bool = True
     seeded: bool = True
+    ours: bool = True
 
 
 def info_of(server: FakeServer, **fields: Any) -> ModelInfo:
@@ -121,7 +124,7 @@ BACKENDS = (
     Backend("vllm in words", open_vllm_in_words),
     Backend("anthropic", open_anthropic, seeded=False),
     Backend("anthropic in words", open_anthropic_in_words, seeded=False),
-    Backend("provider", open_provider),
+    Backend("provider", open_provider, ours=False),
     Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
 )
 

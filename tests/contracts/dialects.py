@@ -6,6 +6,7 @@ A dialect turns bodies into ``Asked`` and ``Given`` into bodies; what is answere
 
 from __future__ import annotations
 
+import re
 from typing import Any, Protocol
 
 from tests.contracts.fake_model import Asked, Given
@@ -108,7 +109,7 @@ class AnthropicDialect:
         return Asked(
             model=body["model"],
             messages=[*system, *body["messages"]],
-            schema=tools[0].get("input_schema") or held,
+            schema=tools[0].get("input_schema") or _heeded(held),
             temperature=body.get("temperature", 1.0),
             seed=0,
             max_tokens=body["max_tokens"],
@@ -138,6 +139,16 @@ class AnthropicDialect:
 
     def models(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {"data": [{"id": name, "type": "model"} for name in names], "has_more": False}
+
+
+def _heeded(schema: Any) -> Any:
+    """Return a schema with the bound that a description asks for, as a model heeds it."""
+    if not isinstance(schema, dict):
+        return schema
+    assert not {"maxItems", "maxLength", "maximum"} & set(schema), "the API refuses these"
+    made = {key: _heeded(value) for key, value in schema.items()}
+    asked = re.search(r"at least (\d+) items", str(schema.get("description")))
+    return made | ({"minItems": int(asked[1])} if asked else {})
 
 
 ANTHROPIC = AnthropicDialect()

@@ -230,7 +230,7 @@ def test_how_an_answer_ended(
 
 
 def test_a_filtered_prompt_is_a_refusal(loop: Any, server: Server) -> None:
-    server.answers = [failure(400, "The response was filtered", "content_policy_violation")]
+    server.answers = [failure(400, "Your request was rejected as a result of the safety system.")]
     assert ask(loop, server).finish_reason == "refusal"
 
 

@@ -138,7 +138,10 @@ def run(*answers: Answer, body: dict[str, Any] = BODY) -> tuple[Answer, list[dic
         bodies.append(sent)
         return answers[len(bodies) - 1]
 
-    return asyncio.run(validated(send)(body)), bodies
+    async def ask() -> Answer:
+        return await validated(send)(body)
+
+    return asyncio.run(ask()), bodies
 
 
 def said(text: str, reason: str = "stop") -> Answer:
