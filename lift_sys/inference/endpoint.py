@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -173,12 +174,15 @@ class Endpoint:
     def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
         if self._opened is None or self._opened[0] is not loop:
+            url = httpx.URL(self._url)
             client = httpx.AsyncClient(
                 transport=self._transport,
+                # Reading all certificates takes a while; without TLS there is nobody to trust.
+                verify=url.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
                 limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
                 # No proxy leads to this machine itself.
-                trust_env=httpx.URL(self._url).host not in _LOOPBACK,
+                trust_env=url.host not in _LOOPBACK,
             )
             self._opened = loop, client
             weakref.finalize(self, _close_later, loop, client).atexit = False
@@ -194,12 +198,8 @@ class Endpoint:
         if _is_page(response):
             why = f"answered with a web page{_titled(response)}, not with JSON"
             raise StatusError(self._sentence(why, "check the URL"), response.status_code)
-        why = (
-            "answered with JSON that is broken or cut off"
-            if response.content
-            else ("answered with an empty body")
-        )
-        raise _Lost(self._unavailable(why, "see the server's log"))
+        why = "JSON that is broken or cut off" if response.content else "an empty body"
+        raise _Lost(self._unavailable(f"answered with {why}", "see the server's log"))
 
     def _refusal(self, path: str, response: httpx.Response) -> Exception:
         """Return what to raise for a status that is no success."""
