@@ -61,7 +61,7 @@ def weights(python: Path, models_dir: Path) -> Path:
 def own_models(url: str) -> str:
     """Return the entry of the served model, as users write it."""
     return (
-        f'[{SERVED}]\nbackend = "vllm"\nname = "{SERVED}"\nurls = ["{url}"]\nkey = "{KEY}"\n'
+        f'["{SERVED}"]\nbackend = "vllm"\nname = "{SERVED}"\nurls = ["{url}"]\nkey = "{KEY}"\n'
         f"concurrency = {CONCURRENT}\ncontext = {CONTEXT}\ntimeout = 900\n"
     )
 

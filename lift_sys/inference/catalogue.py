@@ -156,7 +156,7 @@ def get_servable(model_id: str) -> ModelInfo:
     if info.backend == "vllm" and not info.urls:
         msg = (
             f"model {model_id} needs a vLLM server ({info.hardware}) and none is named; write"
-            f' [{model_id}] and urls = ["http://HOST:8000/v1"] into your models.toml,'
+            f' ["{model_id}"] and urls = ["http://HOST:8000/v1"] into your models.toml,'
             " which lift doctor shows"
         )
         raise ModelError(msg)

@@ -46,6 +46,8 @@ def _model(path: Path, model_id: str, fields: Any) -> ModelInfo:
         base = known[model_id].model_dump()
     elif _BACKEND not in fields:
         msg = f'{path}: [{model_id}] is no shipped model and needs a backend, e.g. "vllm"'
+        if any(isinstance(value, dict) for value in fields.values()):
+            msg = f'{path}: [{model_id}.…] needs quotes, as has every id with a dot: ["qwen2.5-…"]'
         raise ConfigError(msg)
     try:
         return ModelInfo.model_validate({**base, **fields, "id": model_id})

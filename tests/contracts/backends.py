@@ -16,6 +16,7 @@ from lift_sys.inference.lm import SLOTS
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from tests.contracts.fake_server import Behaviour, FakeServer
+from tests.contracts.vllm_sources import CONCURRENCY, real
 
 KEY = "sk-contract-secret"
 QUICK = Retries(tries=3, first=0.02, most=0.3)
@@ -32,6 +33,7 @@ class Rig:
         weights: What identifies its model in the record.
         server: The fake server behind it; ``None`` where there is a real model.
         again: Returns another engine to the same server, whose entry differs in these fields.
+        cap: Most calls in flight.
     """
 
     engine: Any
@@ -39,6 +41,7 @@ class Rig:
     weights: str
     server: FakeServer | None = None
     again: Callable[..., Any] | None = None
+    cap: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def rig_of(server: FakeServer, connect: Callable[..., Any], **fields: Any) -> Ri
         return ChatEngine(send, info.id, concurrency=info.concurrency)
 
     engine = again()
-    return Rig(engine, AsyncChatEngine(engine), "fake", server, again)
+    return Rig(engine, AsyncChatEngine(engine), "fake", server, again, engine.concurrency)
 
 
 @contextmanager
@@ -97,9 +100,16 @@ def open_llama_cpp(request: pytest.FixtureRequest) -> Iterator[Rig]:
     yield Rig(engine, AsyncLlamaEngine(engine), "embedded")
 
 
+@contextmanager
+def open_real_vllm(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    engine = real().engine()
+    yield Rig(engine, AsyncChatEngine(engine), "served", cap=CONCURRENCY)
+
+
 BACKENDS = (
     Backend("vllm", open_vllm),
     Backend("vllm in words", open_vllm_in_words),
+    Backend("real vllm", open_real_vllm, (pytest.mark.vllm,), fake=False),
     Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
 )
 

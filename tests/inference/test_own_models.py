@@ -62,6 +62,7 @@ def test_a_new_table_is_a_new_model(tmp_path: Path) -> None:
     [
         ("[mine]\nurls = [", "cannot be read as TOML"),
         ("mine = 3", r"mine must be a table, \[mine\]"),
+        ('[qwen2.5-coder-7b]\nurls = ["http://h/v1"]', r"\[qwen2\.….* needs quotes"),
         ('[mine]\nurls = ["http://h/v1"]', r"\[mine\] is no shipped model and needs a backend"),
         ('[mine]\nbackend = "vlm"', r"\[mine\] backend: Input should be"),
         ('[mine]\nbackend = "vllm"\nkee = "K"', r"\[mine\] kee: Extra inputs"),
