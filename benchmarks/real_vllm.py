@@ -52,16 +52,17 @@ def weights(python: Path, models_dir: Path) -> Path:
     folder = models_dir / f"{GGUF}-{catalogue.get(GGUF).sha256[:12]}"
     if not folder.is_dir():
         print("test-vllm: converting the weights, about a minute", flush=True)
-        script = ROOT / "scripts" / "gguf_to_folder.py"
-        offline = os.environ | {"HF_HUB_OFFLINE": "1"}
-        subprocess.run([python, script, gguf, folder], check=True, env=offline)  # noqa: S603
+        words = [python, "-m", "lift_sys.inference.convert", gguf, folder]
+        quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        surroundings = os.environ | quiet | {"PYTHONPATH": str(ROOT)}
+        subprocess.run(words, check=True, env=surroundings, cwd=ROOT)  # noqa: S603
     return folder
 
 
 def own_models(url: str) -> str:
     """Return the entry of the served model, as users write it."""
     return (
-        f'[{SERVED}]\nbackend = "vllm"\nname = "{SERVED}"\nurls = ["{url}"]\nkey = "{KEY}"\n'
+        f'["{SERVED}"]\nbackend = "vllm"\nname = "{SERVED}"\nurls = ["{url}"]\nkey = "{KEY}"\n'
         f"concurrency = {CONCURRENT}\ncontext = {CONTEXT}\ntimeout = 900\n"
     )
 

@@ -125,7 +125,7 @@ def measure(
             outcome = VALID
             sampling = Sampling(temperature=temperature, seed=number)
             try:
-                writer(task.entry_point, spec_with_examples(task.view()), None, sampling, form)
+                writer(task.entry_point, spec_with_examples(task.view), None, sampling, form)
             except StageFailed as failed:
                 outcome = str(failed)
         spent = usage.Usage.of(calls)

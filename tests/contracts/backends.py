@@ -17,6 +17,7 @@ from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from tests.contracts.dialects import ANTHROPIC
 from tests.contracts.fake_server import Behaviour, FakeServer
+from tests.contracts.vllm_sources import CONCURRENCY, real
 
 KEY = "sk-contract-secret"
 QUICK = Retries(tries=3, first=0.02, most=0.3)
@@ -33,6 +34,7 @@ class Rig:
         weights: What identifies its model in the record.
         server: The fake server behind it; ``None`` where there is a real model.
         again: Returns another engine to the same server, whose entry differs in these fields.
+        cap: Most calls in flight.
     """
 
     engine: Any
@@ -40,6 +42,7 @@ class Rig:
     weights: str
     server: FakeServer | None = None
     again: Callable[..., Any] | None = None
+    cap: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def rig_of(server: FakeServer, connect: Callable[..., Any], **fields: Any) -> Ri
         return ChatEngine(send, info.id, concurrency=info.concurrency)
 
     engine = again()
-    return Rig(engine, AsyncChatEngine(engine), "fake", server, again)
+    return Rig(engine, AsyncChatEngine(engine), "fake", server, again, engine.concurrency)
 
 
 @contextmanager
@@ -119,12 +122,19 @@ def open_llama_cpp(request: pytest.FixtureRequest) -> Iterator[Rig]:
     yield Rig(engine, AsyncLlamaEngine(engine), "embedded")
 
 
+@contextmanager
+def open_real_vllm(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    engine = real().engine()
+    yield Rig(engine, AsyncChatEngine(engine), "served", cap=CONCURRENCY)
+
+
 BACKENDS = (
     Backend("vllm", open_vllm),
     Backend("vllm in words", open_vllm_in_words),
     Backend("anthropic", open_anthropic, seeded=False),
     Backend("anthropic in words", open_anthropic_in_words, seeded=False),
     Backend("provider", open_provider, ours=False),
+    Backend("real vllm", open_real_vllm, (pytest.mark.vllm,), fake=False),
     Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
 )
 

@@ -18,7 +18,8 @@ from lift_sys.files import write_atomically
 from lift_sys.record import Record, canonical_json
 
 KEPT_HEADERS = ("content-type", "retry-after")
-_CHANGING = frozenset({"created", "id", "system_fingerprint"})
+_LOCAL = frozenset({"created", "permission", "root", "system_fingerprint"})
+"""Fields of answers that say where or when; nothing reads them."""
 
 
 class Exchange(Record):
@@ -73,7 +74,7 @@ class Recorder(httpx.AsyncBaseTransport):
             request=_body(sent) if sent else None,
             status=response.status_code,
             headers=kept,
-            response=_timeless(_body(content)),
+            response=_without_id(_placeless(_body(content))),
         )
         self.exchanges.setdefault(exchange.question, exchange)
         return httpx.Response(response.status_code, headers=kept, content=content, request=request)
@@ -138,8 +139,15 @@ def _body(content: bytes) -> Any:
         return content.decode(errors="replace")
 
 
-def _timeless(body: Any) -> Any:
-    """Return an answer without what differs from one to the next and is read by nobody."""
+def _placeless(body: Any) -> Any:
+    """Return an answer without what differs from one machine or time to the next."""
+    if isinstance(body, list):
+        return [_placeless(item) for item in body]
     if not isinstance(body, dict):
         return body
-    return {key: value for key, value in body.items() if key not in _CHANGING}
+    return {key: _placeless(value) for key, value in body.items() if key not in _LOCAL}
+
+
+def _without_id(body: Any) -> Any:
+    """Return an answer without its own id; what is inside it keeps its ids, e.g. of models."""
+    return {k: v for k, v in body.items() if k != "id"} if isinstance(body, dict) else body

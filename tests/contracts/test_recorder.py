@@ -43,11 +43,12 @@ def test_what_was_recorded_is_answered_again(body: object, answer: object, statu
 
 def test_no_key_host_or_time_is_kept(tmp_path: Path) -> None:
     headers = {"date": "Thu, 26 Nov 2026 08:00:00 GMT", "set-cookie": "a=b", "server": "uvicorn"}
-    recorder = Recorder(_answering(200, {"id": "chat-1", "created": 17, "n": 1}, headers))
+    answer = {"id": "chat-1", "created": 17, "data": [{"id": "m", "root": "/home/me/weights"}]}
+    recorder = Recorder(_answering(200, answer, headers))
     asyncio.run(_post(recorder, {"model": "m"}))
     write(tmp_path / "kept.jsonl", recorder.exchanges.values())
     line = (tmp_path / "kept.jsonl").read_text(encoding="utf-8")
-    assert json.loads(line)["response"] == {"n": 1}
+    assert json.loads(line)["response"] == {"data": [{"id": "m"}]}
     for text in ("secret-key", "10.0.0.1", "8000", "uvicorn", "a=b", "2026"):
         assert text not in line
 

@@ -22,6 +22,7 @@ from tests.contracts.recorder import Recorder, Replay, read, write
 RECORDINGS = Path(__file__).parent / "recordings" / "vllm.jsonl"
 MODEL = "qwen2.5-coder-0.5b-vllm"
 CONTEXT = 4096
+CONCURRENCY = 16
 URL, KEY, RECORD = "LIFT_TEST_VLLM_URL", "LIFT_TEST_VLLM_KEY", "LIFT_TEST_VLLM_RECORD"
 
 
@@ -45,7 +46,7 @@ class Source:
         """Return our own client of it, which asks once and never again."""
         info = ModelInfo(id="m", backend="vllm", name=name, urls=(self.url,), timeout=seconds)
         send = connect(info, key or self.key, retries=Retries(tries=1), transport=self.transport)
-        return ChatEngine(send, "m")
+        return ChatEngine(send, "m", concurrency=CONCURRENCY)
 
 
 def recorded() -> Source:
