@@ -44,8 +44,7 @@ def prepare_models(model_ids: Iterable[str]) -> None:
     """
     from lift_sys.inference import catalogue
 
-    infos = [catalogue.get_servable(model_id) for model_id in model_ids]
-    members = [catalogue.get(member) for info in infos for member in info.members]
-    for info in dict.fromkeys((*infos, *members)):
+    asked = [catalogue.get_servable(model_id).id for model_id in model_ids]
+    for info in dict.fromkeys(info for each in asked for info in catalogue.answering(each)):
         if info.embedded:
             cli_models.pull_with_progress(info.id)
