@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from lift_sys.errors import ProviderError
 from lift_sys.inference.failures import (
@@ -57,9 +57,8 @@ class Breaker:
         self._since = 0.0
         self._probing = False
 
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Let a call through, and learn from what becomes of it.
+    def watch(self) -> AbstractContextManager[None]:
+        """Let a call through, and learn from what becomes of it in the context that is returned.
 
         A prompt that is too long or a request that a server refuses says nothing against it; a call
         that the caller gave up says nothing at all.
@@ -67,7 +66,10 @@ class Breaker:
         Raises:
             RestingError: The backend is left alone.
         """
-        probe = self._admit()
+        return self._watching(probe=self._admit())
+
+    @contextmanager
+    def _watching(self, *, probe: bool) -> Iterator[None]:
         try:
             yield
         except (PromptTooLongError, StatusError):

@@ -69,7 +69,8 @@ def chain_lm(info: ModelInfo, members: Sequence[dspy.LM]) -> dspy.LM:
         members: The models that it names, in the same order.
     """
     from lift_sys.inference.breaker import breaker_of  # noqa: PLC0415 - heavy
-    from lift_sys.inference.chain import ChainEngine, Member  # noqa: PLC0415 - heavy
+    from lift_sys.inference.chain import ChainEngine  # noqa: PLC0415 - heavy
+    from lift_sys.inference.course import Member  # noqa: PLC0415 - heavy
 
     engine = ChainEngine(
         info,
