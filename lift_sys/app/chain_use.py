@@ -50,7 +50,8 @@ class ChainUse(Record):
             + (f" (passed on: {why})" if (why := self.why(model)) else "")
             for model in self.models
         ]
-        return f"Of {self.calls} calls of {self.chain} answered: {', '.join(said)}."
+        said += [f"nobody {self.unanswered}"] if self.unanswered else []
+        return f"Calls of {self.chain} by who answered: {', '.join(said)}."
 
 
 def chain_uses(calls: Iterable[CallRecord]) -> tuple[ChainUse, ...]:

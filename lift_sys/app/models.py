@@ -39,8 +39,9 @@ def model_source(
 
     @functools.cache
     def give(model_id: str) -> dspy.LM:
-        info = catalogue.get_servable(model_id)
-        if info.members:
+        # What is not known is refused by ``build_lm``.
+        if catalogue.known(model_id) and (info := catalogue.get(model_id)).members:
+            catalogue.get_servable(model_id)
             return chain_lm(info, [give(member) for member in info.members])
         keys = environment.keys_of(catalogue.all_models())
         lm = build_lm(model_id, environment.models_dir(), keys=keys, calls=calls)
@@ -49,7 +50,7 @@ def model_source(
         if account is not None:
             from lift_sys.inference.budget import pay_from  # noqa: PLC0415 - heavy
 
-            pay_from(account, lm, model_id, info.price)
+            pay_from(account, lm, model_id, catalogue.get(model_id).price)
         return lm
 
     return give

@@ -1,9 +1,9 @@
 """Several models in order: the next one is asked where one does not give a usable answer.
 
-Owns the engine over their engines; ``course`` owns the reasons to move on. Each answer is noted as its own
-member's call, the unusable ones as well, so their tokens count. The engines of the members stay
-what they are: stored answers, budgets and leases are theirs, and an answer that a member gave when
-it was asked alone is one that it gives here.
+Owns the engine over their engines; ``course`` owns the reasons to move on. Each answer is noted
+as its own member's call, the unusable ones as well, so their tokens count. The engines of the
+members stay what they are: stored answers, budgets and leases are theirs, and an answer that a
+member gave when it was asked alone is one that it gives here.
 
 A greedy answer that cannot be used is not asked for again, since it would be the same one; a
 sampled one is drawn again with another seed. The budget of a job is no reason to move on: it ends
