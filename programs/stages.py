@@ -75,8 +75,8 @@ class Stage(dspy.Module):
         top_p: Share of the probability mass that is sampled from; with ``model`` nothing is sent
             and the backend's own setting holds. Greedy answers do not depend on it.
         seed: Added to the seed that the program derives: others draw other answers.
-        model: Which model answers: ``program``, which is the one in force, or an id of the
-            catalogue.
+        model: Which model answers: ``program``, which is the one in force, or any id that the
+            catalogue knows, a chain ``a>b`` or a ``provider/name`` as well.
         demo_choice: Which demos a request shows: the first ones (``fixed``), or those ``nearest``
             to the spec, which cost the prefix cache all that follows the instructions.
         demo_count: Most demos of a request.
@@ -96,7 +96,7 @@ class Stage(dspy.Module):
         self.temperature = Hyper(f"{self.name}.temperature", PROGRAM, *TEMPERATURES)
         self.top_p = Hyper(f"{self.name}.top_p", "model", 0.8, 0.9, 0.95, 1.0)
         self.seed = Hyper(f"{self.name}.seed", *range(4))
-        self.model = Hyper(f"{self.name}.model", PROGRAM, *models)
+        self.model = Hyper(f"{self.name}.model", PROGRAM, *models, also=_is_model)
         self.demo_choice = Hyper(f"{self.name}.demo_choice", *CHOICES)
         self.demo_count = Hyper(f"{self.name}.demo_count", MOST, *range(MOST))
         self.demo_tokens = Hyper(f"{self.name}.demo_tokens", NO_LIMIT, 250, 500, 1_000, 2_000)
@@ -204,6 +204,10 @@ class Stage(dspy.Module):
         if self.top_p.value != "model":
             config["top_p"] = self.top_p.value
         return config
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, str) and catalogue.known(value)
 
 
 def _rollout(lm: dspy.LM | None, sampling: Sampling) -> dict[str, Any]:

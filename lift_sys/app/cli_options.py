@@ -47,8 +47,7 @@ def prepare_models(model_ids: Iterable[str]) -> None:
     from lift_sys.inference.lm import require_servable
 
     keys = environment.keys_of(catalogue.all_models())
-    infos = [require_servable(model_id, keys) for model_id in model_ids]
-    members = [catalogue.get(member) for info in infos for member in info.members]
-    for info in dict.fromkeys((*infos, *members)):
+    asked = [require_servable(model_id, keys).id for model_id in model_ids]
+    for info in dict.fromkeys(info for each in asked for info in catalogue.answering(each)):
         if info.embedded:
             cli_models.pull_with_progress(info.id)

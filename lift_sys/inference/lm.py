@@ -7,7 +7,8 @@ worth it. Importing this module is cheap; DSPy and the native code are loaded by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,17 +50,46 @@ def build_lm(
         ProviderError: The file cannot be loaded.
     """
     info = get_servable(model_id, keys or {})
+    if info.members:
+        build = functools.partial(build_lm, keys=keys, progress=progress, calls=calls)
+        return chain_lm(info, [build(member, models_dir) for member in info.members])
     engine, async_engine = _open(info, models_dir, keys or {}, progress)
-
-    import dspy  # noqa: PLC0415 - heavy
 
     from lift_sys.inference.replay import ReplayEngine  # noqa: PLC0415 - heavy
 
-    replaying = ReplayEngine(engine, info.identity, calls) if calls is not None else None
+    if calls is not None:
+        return _lm(info, ReplayEngine(engine, info.identity, calls), None)
+    return _lm(info, engine, async_engine)
+
+
+def chain_lm(info: ModelInfo, members: Sequence[dspy.LM]) -> dspy.LM:
+    """Return a chain of models.
+
+    Args:
+        info: The chain.
+        members: The models that it names, in the same order.
+    """
+    from lift_sys.inference.breaker import breaker_of  # noqa: PLC0415 - heavy
+    from lift_sys.inference.chain import ChainEngine  # noqa: PLC0415 - heavy
+    from lift_sys.inference.course import Member  # noqa: PLC0415 - heavy
+
+    engine = ChainEngine(
+        info,
+        [
+            Member(get(model_id), lm.engine, lm.model, breaker_of(model_id))
+            for model_id, lm in zip(info.members, members, strict=True)
+        ],
+    )
+    return _lm(info, engine, engine.for_await())
+
+
+def _lm(info: ModelInfo, engine: Any, async_engine: Any) -> dspy.LM:
+    import dspy  # noqa: PLC0415 - heavy
+
     return dspy.LM(
         f"local/{info.id}",
-        engine=replaying or engine,
-        async_engine=None if replaying else async_engine,
+        engine=engine,
+        async_engine=async_engine,
         temperature=0.0,
         cache=False,
         num_retries=0,

@@ -41,7 +41,9 @@ class CallRecord(Record):
         key: Content address of the request, where answers are stored; empty elsewhere.
         reused: Whether a stored answer was used; tokens and seconds are those of the generation.
         asked: Id of the chain that was asked and let ``model`` answer; empty where there is none.
-        passed_on: Why the members of the chain before ``model`` did not answer, one reason each.
+        passed_on: Why members of the chain did not answer, in order, each ``MEMBER: REASON``; where
+            ``model`` is among them, nobody did and this is the last unusable answer.
+        rejected: Why the chain did not take this answer and asked again; empty where it did.
     """
 
     model: str
@@ -58,6 +60,7 @@ class CallRecord(Record):
     reused: bool = False
     asked: str = ""
     passed_on: tuple[str, ...] = ()
+    rejected: str = ""
 
     @property
     def machine_seconds(self) -> float:
