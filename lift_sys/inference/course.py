@@ -131,12 +131,13 @@ class Course:
             except ProviderError as error:
                 self._lost = True
                 self._pass_on(member, _reason(error), str(error))
-        if self._flaw is not None:
-            self._pass_on(member, self._flaw, f"its answer is {self._flaw}")
+        flaw = self._found()
+        if flaw is not None:
+            self._pass_on(member, flaw, f"its answer is {flaw}")
         for record in made:
             self._caps.count(member.info, record)
             told = {"model": member.info.id, "asked": self._info.id, "passed_on": earlier}
-            self._records.append(record.model_copy(update=told | {"rejected": self._flaw or ""}))
+            self._records.append(record.model_copy(update=told | {"rejected": flaw or ""}))
 
     def take(self, response: Response) -> None:
         """Take a member's answer, if it is usable."""
@@ -145,6 +146,10 @@ class Course:
             self._answer = response
         else:
             self._unusable = response
+
+    def _found(self) -> Flaw | None:
+        """Return what is wrong with the answer that was taken last."""
+        return self._flaw
 
     def answer(self) -> Response:
         """Return the answer, or the last unusable one.

@@ -12,7 +12,7 @@ import pytest
 from dspy.lm15 import Request
 from typer.testing import CliRunner
 
-from lift_sys.app import cli, load, models
+from lift_sys.app import cli, environment, load, models
 from lift_sys.app.export import (
     Artifact,
     ModelRef,
@@ -109,7 +109,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engines:
 
 @pytest.fixture
 def own(engines: Engines, tmp_path: Path) -> Engines:
-    load.environment.prepare()
+    environment.prepare()
     return engines
 
 
@@ -210,10 +210,11 @@ def test_an_artifact_names_a_chain_and_is_loaded_with_it(
 
 
 def test_a_job_may_search_a_chain_and_a_model_of_a_provider(own: Engines, sandbox: Sandbox) -> None:
-    space = {"temperature": (0.0,), "code_generator.model": ("program", CHAIN, "openai/some")}
+    searched = ("program", CHAIN, "openai/some")
+    space: dict[str, Any] = {"temperature": (0.0,), "code_generator.model": searched}
     check_space(RunConfig(model="small", space=space), sandbox)
     assert models_of_job(RunConfig(model="both", space=space)) == ("both", CHAIN, "openai/some")
-    wrong = {"temperature": (0.0,), "code_generator.model": ("small>none",)}
+    wrong: dict[str, Any] = {"temperature": (0.0,), "code_generator.model": ("small>none",)}
     with pytest.raises(ConfigError, match="'small>none' is not a value of the hyper"):
         check_space(RunConfig(space=wrong), sandbox)
 

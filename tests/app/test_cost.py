@@ -66,7 +66,8 @@ def test_the_prices_of_the_user_hold_and_a_call_pays_for_its_share() -> None:
 
 
 def test_what_is_free_is_not_told() -> None:
-    assert Spent.of([call(FREE)]) is Spent.of([]) is ProgramCost.of([row(0, call(FREE))]) is None
+    assert Spent.of([call(FREE)]) is Spent.of([]) is None
+    assert ProgramCost.of([row(0, call(FREE))]) is None
     assert cost_lines({}, detailed=True) == []
     assert spent_sentence(None) == ""
 
