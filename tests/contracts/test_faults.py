@@ -99,7 +99,7 @@ def test_what_would_fail_again_is_not_tried_again(rig: Rig, fault: str) -> None:
     assert_one_sentence(caught.value, server)
 
 
-def assert_one_sentence(error: Exception, server: FakeServer) -> None:
+def assert_one_sentence(error: BaseException, server: FakeServer) -> None:
     assert isinstance(error, LiftError)
     assert f"127.0.0.1:{server.port}" in str(error)
     assert "\n" not in str(error)
