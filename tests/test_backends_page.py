@@ -6,11 +6,18 @@ import re
 from pathlib import Path
 
 from lift_sys.inference import catalogue
+from lift_sys.inference.breaker import FAILURES, REST
 from lift_sys.inference.modal_app import CONFIGURATIONS
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.own_models import read_own_models
+from lift_sys.inference.retries import Retries
+from lift_sys.inference.servers import REST_SECONDS
+from tests.contracts.test_faults import LASTING, PASSING
 
 PAGE = (Path(__file__).parent.parent / "docs" / "backends.md").read_text(encoding="utf-8")
+
+
+TESTS = Path(__file__).parent
 
 
 def section(title: str) -> str:
@@ -56,3 +63,35 @@ def test_the_configurations_on_modal_are_those_of_the_code() -> None:
         assert hour == f"{serving.price.hour:.2f}"
         assert requests == str(serving.recipe.concurrency)
         assert idle.split(" ")[0] == str(serving.idle_seconds)
+
+
+def test_every_fault_of_the_contract_is_in_the_table_once() -> None:
+    first, *_ = section("Faults").split("The embedded model has")
+    named = [name for row in rows(first) for name in re.findall(r"`([^`]+)`", row[0])]
+
+    assert sorted(set(named) & {*PASSING, *LASTING}) == sorted([*PASSING, *LASTING])
+    assert len(named) == len(set(named))
+
+
+def test_every_row_of_the_faults_names_tests_that_are_there() -> None:
+    written = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
+    defined = set(re.findall(r"^def (test_\w+)\(", written, re.MULTILINE))
+    shown = [row[-1] for row in rows(section("Faults")) if row[-1] != "shown by"]
+
+    assert len(shown) >= 34
+    for cell in shown:
+        named = re.findall(r"`(\w+)`", cell)
+        assert named or cell == "the same two", cell
+        assert set(named) <= defined, set(named) - defined
+
+
+def test_the_waits_are_those_of_the_code() -> None:
+    retries = Retries()
+    text = section("Faults")
+
+    assert f"up to {retries.tries} requests" in text
+    assert f"after {retries.first:g}, 1, 2, 4 s" in text
+    assert f"at most {retries.most:g} s" in text
+    assert f"asked again after {REST_SECONDS:g} s" in text
+    assert f"{FAILURES} times in a row" in text
+    assert f"leaves it out for {REST:g} s" in text

@@ -210,7 +210,12 @@ def test_a_model_of_this_machine_may_be_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     monkeypatch.setattr(backend_checks, "SECONDS", 1.0)
-    monkeypatch.setattr(lm, "build_lm", lambda *_, **__: time.sleep(seconds) or Ready())
+
+    def build(*_: Any, **__: Any) -> Ready:
+        time.sleep(seconds)
+        return Ready()
+
+    monkeypatch.setattr(lm, "build_lm", build)
     monkeypatch.setattr(
         fetch, "locate", lambda name, _: tmp_path if name.endswith("0.5b") else None
     )
