@@ -25,13 +25,15 @@ from lift_sys.inference.failures import (
     TimedOutError,
     UnavailableError,
 )
-from lift_sys.inference.retries import Retries, worth_trying_again
+from lift_sys.inference.retries import Retries, answered_later, worth_trying_again
 
 _SAID = 300  # characters of a server's words that are passed on
 
-_TOO_LONG = re.compile(
+TOO_LONG = re.compile(
     r"context (length|limit|window|size)|prompt is too long|max(imum)?[ _]model[ _]len", re.I
 )
+"""What servers say of a prompt that does not fit."""
+
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]*)<", re.I)
 
 
@@ -153,6 +155,8 @@ class Endpoint:
             response = await client.request(
                 method, self._url + path, content=content, headers=self._headers
             )
+            while (later := answered_later(response)) is not None:
+                response = await client.send(later)
         except httpx.TimeoutException:
             why = f"took no connection within {CONNECT_SECONDS:g} s"
             raise _Lost(self._unavailable(why, "is it running?")) from None
@@ -189,7 +193,7 @@ class Endpoint:
         if worth_trying_again(status):
             why = f"cannot answer now ({status}){said and f': {said}'}"
             return _Lost(self._unavailable(why, "try again later"), response.headers)
-        if status == 413 or (status in {400, 422} and _TOO_LONG.search(said)):
+        if status == 413 or (status in {400, 422} and TOO_LONG.search(said)):
             why = f"says that the prompt does not fit ({status}){said and f': {said}'}"
             return PromptTooLongError(self._sentence(why, "shorten it, or ask for fewer tokens"))
         why, remedy = self._refusal_words(path, response)
