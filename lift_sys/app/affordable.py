@@ -65,7 +65,8 @@ def _least(config: RunConfig, data: Data) -> Cost:
     """Return less than what one answer to each dev task costs, whoever gives it."""
     words = sum(len(task.spec.split()) for task in data.dev)
     rate = StageRate(calls=1, tokens_out=len(data.dev), tokens_in=words, seconds=0.0)
-    return min((cost_of(m, rate) for m in models_of_job(config)), key=lambda cost: cost.usd)
+    costs = [cost_of(model_id, rate) for model_id in models_of_job(config)]
+    return min(costs, key=lambda cost: 0.0 if math.isnan(cost.usd) else cost.usd)
 
 
 def _rounded_up(usd: float) -> str:

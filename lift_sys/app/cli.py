@@ -17,6 +17,7 @@ import typer
 from lift_sys.app import (
     cli_artifact,
     cli_measure,
+    cli_modal,
     cli_models,
     cli_optimize,
     cli_tasks,
@@ -41,6 +42,7 @@ app.add_typer(cli_measure.app)
 app.add_typer(cli_worker.app)
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_tasks.app, name="tasks")
+app.add_typer(cli_modal.app, name="modal")
 
 
 @app.command()

@@ -186,8 +186,10 @@ def sampled(space: SearchSpace, seed: int) -> list[Point]:
 
 def cost_of(model: str, rate: StageRate) -> Cost:
     """Return what an answer at a rate costs with a model."""
-    price = catalogue.get(model).price
-    if price is None:
+    infos = catalogue.answering(model)
+    price = infos[0].price
+    # Which member of a chain will answer is not known.
+    if price is None or any(info.price != price for info in infos):
         usd = math.nan
     else:
         asked = rate.tokens_in * price.million_input + rate.tokens_out * price.million_output

@@ -15,6 +15,7 @@ from lift_sys.app.bench import Bench
 from lift_sys.app.compiling import compile_job
 from lift_sys.app.export import save_artifact
 from lift_sys.app.front import front_of
+from lift_sys.app.models import priced
 from lift_sys.app.pool import POOL
 from lift_sys.app.searching import SEARCH, compile_winner, prepare_search
 from lift_sys.config import JOINT
@@ -70,7 +71,8 @@ def _found(bench: Bench, search: JointSearch, winner: dspy.Module) -> Found:
         else:
             program.save(str(path))
 
-    front = front_of(search, job.config, job.data.dev) if job.config.costs else None
+    known = job.lm is None and priced(job.config)
+    front = front_of(search, job.config, job.data.dev, priced=known) if job.config.costs else None
     if front:
         save_front(search, bench.run.path, save)
     told = {"search": summarise_search(search), "front": front}

@@ -26,6 +26,7 @@ from lift_sys.app.space import check_costs, check_own_hypers, check_space, check
 from lift_sys.app.spending import check_prices
 from lift_sys.app.teleprompting import check_optimizer
 from lift_sys.config import JOINT, RunConfig
+from lift_sys.files import file_name
 from lift_sys.record import digest
 from lift_sys.sandbox.base import ClosedSandbox, Sandbox
 from lift_sys.tasks import Task
@@ -122,7 +123,7 @@ class Job:
         asked = self.config.content_hash(dict(self.data.hashes))
         if self.own:
             return runs / f"own-{digest([asked, self.identity])[:12]}"
-        return runs / f"{self.config.model}-{asked[:12]}"
+        return runs / f"{file_name(self.config.model)}-{asked[:12]}"
 
     def final_tasks(self, *, opened: bool) -> int:
         """Return how many tasks the final table still has to run after the search."""

@@ -23,7 +23,7 @@ from lift_sys.app.finding import find
 from lift_sys.app.job import Job
 from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report, usage_of
+from lift_sys.app.report import Report, build_report, whole_cost
 from lift_sys.app.report_files import write_report
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig
@@ -121,7 +121,7 @@ def _report(
     report = build_report(final.label, final.data_sha256, tables, every)
     told = {
         **found.told,
-        "usage": usage_of(every, found.calls),
+        **whole_cost(every, found.calls),
         "budget": bench.spending.use(ended_search=found.cut),
     }
     return report.model_copy(update=told)

@@ -180,9 +180,8 @@ def check_prices(budget: Budget, models: Iterable[str]) -> None:
     """
     if budget.usd is None:
         return
-    for model_id in models:
-        price = catalogue.get(model_id).price
-        if price is None or price.hour:
-            why = "has no known price" if price is None else "is paid by the hour"
-            msg = f"model {model_id} {why}, so no usd budget can be kept; cap tokens or seconds"
+    for info in (info for model_id in models for info in catalogue.answering(model_id)):
+        if info.price is None or info.price.hour:
+            why = "has no known price" if info.price is None else "is paid by the hour"
+            msg = f"model {info.id} {why}, so no usd budget can be kept; cap tokens or seconds"
             raise ConfigError(msg)
