@@ -245,14 +245,15 @@ def build_report(
         data=data,
         data_sha256=data_sha256,
         results=tuple(summaries.values()),
-        comparisons=_paired([(summaries[first], summaries[second]) for first, second in pairs]),
+        comparisons=paired([(summaries[first], summaries[second]) for first, second in pairs]),
         usage=usage_of(every),
         overhead_seconds=sum(r.seconds - r.usage.seconds for r in every),
         matches=tuple(matches),
     )
 
 
-def _paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, ...]:
+def paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, ...]:
+    """Return comparisons that are read together, of the second result against the first."""
     compared = correct([compare(first.outcomes, second.outcomes) for first, second in pairs])
     return tuple(
         PairedComparison(
