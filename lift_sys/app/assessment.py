@@ -190,11 +190,10 @@ class Assessing:
 
     def _stands_on(self) -> Rung:
         """Return the rung whose model the hybrid and Claude's code take."""
-        larger, several = (self._tried.get(rung) for rung in (Rung.LARGER, Rung.BEST_OF_N))
-        shown = bool(larger and several and larger.rows and several.rows) and shown_better(
-            larger, several
-        )
-        costs = {rung: tried.cost for rung, tried in self._tried.items() if tried.rows}
+        measured = {rung: tried for rung, tried in self._tried.items() if tried.rows}
+        larger, several = measured.get(Rung.LARGER), measured.get(Rung.BEST_OF_N)
+        shown = shown_better(larger, several) if larger and several else False
+        costs = {rung: tried.cost for rung, tried in measured.items()}
         return option(self._rates, costs, shown_better=shown)
 
     def _option(self) -> Rung | None:

@@ -31,9 +31,8 @@ def markdown(made: Assessment) -> str:
     lines += [f"Next: {made.next_step}", ""]
     lines += [f"Read with care: {doubt}\n" for doubt in made.doubts]
     lines += [*_ladder(made), *_comparisons(made), *_option(made)]
-    measured = {rung: made.rung(rung).result for rung in made.order}
-    failures = {name: r.failure_categories for name, r in measured.items() if r}
-    lines += failure_table(failures)
+    measured = [r.result for r in map(made.rung, made.order) if r.result]
+    lines += failure_table({r.name: r.failure_categories for r in measured})
     for matrix in MATRICES:
         lines += _matrix(matrix, made)
     lines += _commands(made)
