@@ -6,11 +6,13 @@ a crash cut off is dropped when a file is opened again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,38 +56,53 @@ class _Batch(Generic[Entry]):
 class KeyedLines(Generic[Entry]):
     """Entries by key, kept as JSON lines; threads may share them.
 
-    Only the keys are in memory: an entry is read when it is asked for.
+    Only the keys are in memory: an entry is read when it is asked for. One that only another file
+    has is copied, so that this file stands for itself.
 
     Args:
         path: The file; need not exist.
         kind: What an entry is.
+        others: Files of other runs with entries of this kind, which are read and never changed. One
+            that another release wrote, or that is gone, is passed over.
 
     Raises:
         StoreError: It cannot be read, or a line other than a cut-off last one is broken.
     """
 
-    def __init__(self, path: Path, kind: type[Entry]) -> None:
+    def __init__(self, path: Path, kind: type[Entry], others: Iterable[Path] = ()) -> None:
         self._path: Path = path
         self._kind: type[Entry] = kind
-        self._starts: dict[str, int] = {}
+        self._others: tuple[Path, ...] = tuple(others)
         self._lock: threading.Lock = threading.Lock()
         self._size: int = mend(path)
         self._batch_lock: threading.Lock = threading.Lock()
         self._batch: _Batch[Entry] = _Batch()
-        for start, line in self._lines():
-            found = _BEGINNING.match(line)
-            if not (found and 1 <= int(found[1]) <= kind.current_version and line.endswith(b"}\n")):
-                self._refuse(start)
-            self._starts[found[2].decode()] = start
+        self._starts: dict[str, int] = _index(path, kind) if self._size else {}
 
     def get(self, key: str) -> Entry | None:
         """Return the entry with this key, if there is one.
 
         Raises:
-            StoreError: The file cannot be read any more.
+            StoreError: The file cannot be read any more, or not be written.
         """
         start = self._starts.get(key)
-        return None if start is None else self._read(start)
+        if start is not None:
+            return _read(self._path, self._kind, start)
+        if key not in self._elsewhere:
+            return None
+        entry = _read(*self._elsewhere[key])
+        self.put(entry)
+        return entry
+
+    @functools.cached_property
+    def _elsewhere(self) -> dict[str, tuple[Path, type[Entry], int]]:
+        """Where entries of other files are."""
+        found: dict[str, tuple[Path, type[Entry], int]] = {}
+        for path in self._others:
+            with contextlib.suppress(StoreError):
+                starts = _index(path, self._kind)
+                found.update({key: (path, self._kind, at) for key, at in starts.items()})
+        return found
 
     def put(self, entry: Entry) -> None:
         """Append an entry; it is on disk when this returns.
@@ -120,37 +137,49 @@ class KeyedLines(Generic[Entry]):
             start += len(line.encode()) + 1
 
     def __iter__(self) -> Iterator[Entry]:
-        return (self._read(start) for start in tuple(self._starts.values()))
+        return (_read(self._path, self._kind, at) for at in tuple(self._starts.values()))
 
     def __len__(self) -> int:
         return len(self._starts)
 
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield where each line starts, and the line."""
-        if not self._size:
-            return
-        start = 0
-        with _reading(self._path), self._path.open("rb") as file:
-            for line in file:
-                yield start, line
-                start += len(line)
-
-    def _read(self, start: int) -> Entry:
-        with _reading(self._path), self._path.open("rb") as file:
-            file.seek(start)
-            line = file.readline()
-        try:
-            return self._kind.model_validate_json(line)
-        except ValidationError:
-            self._refuse(start)
-
-    def _refuse(self, start: int) -> NoReturn:
-        number = 1 + sum(1 for other, _ in self._lines() if other < start)
-        msg = f"{self._path}, line {number}: not written by this release; move the run away"
-        raise StoreError(msg)
-
 
 _BEGINNING = re.compile(rb'\{"schema_version":(\d+),"key":"([^"\\]+)",')
+
+
+def _index(path: Path, kind: type[Entry]) -> dict[str, int]:
+    """Return where the entry of each key starts in a file, in bytes; a cut-off last line is none.
+
+    Raises:
+        StoreError: It cannot be read, or a line is broken.
+    """
+    starts: dict[str, int] = {}
+    start = 0
+    with _reading(path), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n"):
+                found = _BEGINNING.match(line)
+                version = int(found[1]) if found else 0
+                if found is None or not 1 <= version <= kind.current_version or line[-2:] != b"}\n":
+                    _refuse(path, number)
+                starts[found[2].decode()] = start
+            start += len(line)
+    return starts
+
+
+def _read(path: Path, kind: type[Entry], start: int) -> Entry:
+    with _reading(path), path.open("rb") as file:
+        file.seek(start)
+        line = file.readline()
+        try:
+            return kind.model_validate_json(line)
+        except ValidationError:
+            file.seek(0)
+            _refuse(path, 1 + file.read(start).count(b"\n"))
+
+
+def _refuse(path: Path, number: int) -> NoReturn:
+    msg = f"{path}, line {number}: not written by this release; move the run away"
+    raise StoreError(msg)
 
 
 @contextmanager

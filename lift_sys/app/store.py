@@ -14,8 +14,9 @@ Owns the files of a run:
     best.json          the artifact
     front/trial-N.json one artifact for each program of the Pareto front, where costs are kept low
 
-A line that a crash cut off is dropped when the file is opened again. Whole files are written
-beside their place and moved into it.
+Rows and answers have their content address as key, so what another run in the same folder has made
+is taken from there. A line that a crash cut off is dropped when the file is opened again. Whole
+files are written beside their place and moved into it.
 """
 
 from __future__ import annotations
@@ -131,12 +132,17 @@ class RunDirectory:
         return None
 
     def rows(self) -> Kept[Row]:
-        """Open the rows."""
-        return KeyedLines(self.path / "rows.jsonl", Row)
+        """Open the rows; those of the runs beside this one are found as well."""
+        return KeyedLines(self.path / "rows.jsonl", Row, self._beside("rows.jsonl"))
 
     def calls(self) -> Kept[StoredCall]:
-        """Open the generated answers."""
-        return KeyedLines(self.path / "calls.jsonl", StoredCall)
+        """Open the generated answers; those of the runs beside this one are found as well."""
+        return KeyedLines(self.path / "calls.jsonl", StoredCall, self._beside("calls.jsonl"))
+
+    def _beside(self, name: str) -> list[Path]:
+        """Return the files of that name of the other runs in the folder of this one."""
+        found = self.path.parent.glob(f"*/{name}")
+        return sorted(path for path in found if path.parent.name != self.path.name)
 
     def ledger(self) -> Ledger:
         """Open what the answers cost."""

@@ -18,6 +18,7 @@ from lift_sys.inference.fetch import Progress, ensure_model
 if TYPE_CHECKING:
     import dspy
 
+    from lift_sys.inference.engine import Send
     from lift_sys.inference.model_info import ModelInfo
     from lift_sys.inference.replay import Calls
 
@@ -74,6 +75,10 @@ def _open(
     """Return a model's engine, and the one for ``await``."""
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
+    if info.backend == "transformers":
+        from lift_sys.inference.transformers import connect  # noqa: PLC0415 - heavy
+
+        return _concurrent(connect(info), info)
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 
@@ -88,6 +93,13 @@ def _embedded(info: ModelInfo, models_dir: Path, progress: Progress | None) -> t
 
     engine = load_engine(path, slots=SLOTS, model=info.id)
     return engine, AsyncLlamaEngine(engine)
+
+
+def _concurrent(send: Send, info: ModelInfo) -> tuple[Any, Any]:
+    from lift_sys.inference.engine import AsyncChatEngine, ChatEngine  # noqa: PLC0415 - heavy
+
+    engine = ChatEngine(send, info.id, concurrency=info.concurrency)
+    return engine, AsyncChatEngine(engine)
 
 
 def concurrency_of(lm: dspy.LM | None) -> int:

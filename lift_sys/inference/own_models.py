@@ -18,6 +18,7 @@ from lift_sys.inference import catalogue
 from lift_sys.inference.model_info import ModelInfo
 
 _BACKEND = "backend"
+_OF_THE_FILE = ("sha256", "bytes", "hub", "parts")
 
 
 def read_own_models(path: Path) -> tuple[ModelInfo, ...]:
@@ -44,6 +45,9 @@ def _model(path: Path, model_id: str, fields: Any) -> ModelInfo:
     base: dict[str, Any] = {"name": model_id}
     if model_id in known:
         base = known[model_id].model_dump()
+        if fields.get(_BACKEND, base[_BACKEND]) != base[_BACKEND]:
+            # Another backend holds the weights in another form, of which no hash is known.
+            base = {k: v for k, v in base.items() if k not in _OF_THE_FILE}
     elif _BACKEND not in fields:
         msg = f'{path}: [{model_id}] is no shipped model and needs a backend, e.g. "vllm"'
         raise ConfigError(msg)

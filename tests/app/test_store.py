@@ -99,6 +99,32 @@ def test_generated_answers_are_kept_likewise(run: RunDirectory) -> None:
     assert len(run.rows()) == 0
 
 
+def test_what_another_run_in_the_folder_has_is_taken_from_there(run: RunDirectory) -> None:
+    other = RunDirectory(run.path.parent / "two")
+    other.rows().put(row("a"))
+    theirs = other.path / "rows.jsonl"
+    theirs.write_bytes(theirs.read_bytes() + b'{"schema_version":1,"key":"cut')
+    before = theirs.read_bytes()
+
+    rows = run.rows()
+    assert len(rows) == 0
+    assert rows.get("a") == row("a")
+    assert rows.get("cut") is None
+
+    assert theirs.read_bytes() == before
+    theirs.unlink()
+    assert run.rows().get("a") == row("a")
+    assert keys(run) == ["a"]
+
+
+def test_a_run_that_another_release_left_beside_is_passed_over(run: RunDirectory) -> None:
+    other = RunDirectory(run.path.parent / "two")
+    (other.path / "rows.jsonl").write_text("nonsense\n", encoding="utf-8")
+    assert run.rows().get("a") is None
+    run.rows().put(row("a"))
+    assert keys(run) == ["a"]
+
+
 def test_a_last_line_cut_off_anywhere_is_dropped_and_the_file_usable_again(
     run: RunDirectory,
 ) -> None:

@@ -57,6 +57,15 @@ def test_a_new_table_is_a_new_model(tmp_path: Path) -> None:
     assert catalogue.identity("mine") != catalogue.identity("qwen2.5-coder-7b")
 
 
+def test_a_shipped_model_on_another_backend_is_not_its_file(tmp_path: Path) -> None:
+    file = catalogue.identity("qwen2.5-coder-0.5b")
+
+    use(tmp_path, '["qwen2.5-coder-0.5b"]\nbackend = "vllm"\nurls = ["http://localhost:1/v1"]\n')
+
+    assert catalogue.get("qwen2.5-coder-0.5b").sha256 == ""
+    assert catalogue.identity("qwen2.5-coder-0.5b") != file
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

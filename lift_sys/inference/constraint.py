@@ -1,0 +1,81 @@
+"""Answers under a JSON schema: XGrammar's masks for the rows of a batch.
+
+Owns how a requested form becomes a grammar, and what a schema must not hold. Free white space is
+allowed as llama.cpp allows it: in small amounts, so that a model may print JSON in the way it is
+used to and cannot fill an answer with blanks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import xgrammar
+
+from lift_sys.inference.failures import EngineError
+from lift_sys.ir.schema_lint import lint_schema
+
+MAX_WHITESPACE = 24
+"""Most characters of white space between two parts of a JSON text."""
+
+
+class Grammars:
+    """Compiles the forms of answers for one model; equal ones once.
+
+    Args:
+        tokenizer: Of the model, as transformers loads it.
+        vocabulary: How many logits the model gives.
+        ends: Tokens that end an answer.
+    """
+
+    def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int]) -> None:
+        self._compiler = xgrammar.GrammarCompiler(
+            xgrammar.TokenizerInfo.from_huggingface(
+                tokenizer, vocab_size=vocabulary, stop_token_ids=list(ends)
+            )
+        )
+
+    def matcher(self, form: Mapping[str, Any]) -> Any:
+        """Return what follows one answer of the form that a chat body's ``response_format`` asks.
+
+        Raises:
+            EngineError: The schema is none, or asks for what would not be enforced.
+        """
+        return xgrammar.GrammarMatcher(self._compiled(form))
+
+    def _compiled(self, form: Mapping[str, Any]) -> Any:
+        if form["type"] != "json_schema":
+            return self._compiler.compile_builtin_json_grammar()
+        schema = form["json_schema"]["schema"]
+        if found := lint_schema(schema):
+            msg = f"the schema of the answer cannot be enforced: {found[0]}"
+            raise EngineError(msg)
+        try:
+            return self._compiler.compile_json_schema(
+                json.dumps(schema), any_whitespace=True, max_whitespace_cnt=MAX_WHITESPACE
+            )
+        except (RuntimeError, ValueError) as error:
+            msg = f"XGrammar refuses the schema of the answer: {str(error).splitlines()[-1]}"
+            raise EngineError(msg) from error
+
+
+def allow_only(logits: torch.Tensor, matchers: Sequence[Any | None]) -> None:
+    """Set the logits of tokens that a row's grammar does not allow to minus infinity.
+
+    Args:
+        logits: One row each.
+        matchers: Of each row; ``None`` allows every token.
+    """
+    if not any(matchers):
+        return
+    vocabulary = logits.shape[-1]
+    masks = xgrammar.allocate_token_bitmask(len(matchers), vocabulary)  # all ones
+    for row, matcher in enumerate(matchers):
+        if matcher is not None:
+            matcher.fill_next_token_bitmask(masks, row)
+    # Unpacked where the logits are, with the same operations on every device.
+    bits = torch.arange(32, dtype=torch.int32, device=logits.device)
+    allowed = (masks.to(logits.device)[:, :, None] >> bits) & 1
+    logits.masked_fill_(allowed.flatten(1)[:, :vocabulary] == 0, -torch.inf)
