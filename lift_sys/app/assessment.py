@@ -34,6 +34,7 @@ from lift_sys.app.spending import BudgetUse, check_budget
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent, ConfigError, ModelError, ProviderError
+from lift_sys.files import file_name
 from lift_sys.inference.budget import Account
 from lift_sys.inference.ledger import Ledger
 from lift_sys.record import digest
@@ -111,7 +112,7 @@ class Assessing:
         self._tried: dict[Rung, Tried] = {}
         self._at: Rung | None = None
         asked = digest([question.ladder.ids, [task.id for task in data.tasks], data.sha256])
-        self.path = site.runs / f"assess-{question.ladder.small}-{asked[:12]}"
+        self.path = site.runs / f"assess-{file_name(question.ladder.small)}-{asked[:12]}"
 
     def run(self) -> Assessment:
         """Climb, and return what came of it, which the directory keeps too.

@@ -22,7 +22,6 @@ from lift_sys.app.measure import TaskSet
 from lift_sys.app.report import PairedComparison, Result, paired, summarise
 from lift_sys.app.rungs import Ladder, Point
 from lift_sys.app.spending import BudgetUse
-from lift_sys.errors import ModelError
 from lift_sys.inference import catalogue
 from lift_sys.record import Record, Versioned
 from metrics.stats import ALPHA, Difference, Rate, compare
@@ -191,12 +190,9 @@ class Question:
 
 def usd_of(rows: Sequence[Row]) -> float | None:
     """Return what some tasks cost, in USD; ``None`` where the price of a model is not known."""
-    calls = [call for row in rows for call in row.calls]
-    try:
-        priced = all(catalogue.get(model).price for model in {call.model for call in calls})
-    except ModelError:
-        return None
-    return sum(map(catalogue.usd, calls)) if priced else None
+    costs = [catalogue.usd(call) for row in rows for call in row.calls]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def shown_better(first: Tried, second: Tried) -> bool:

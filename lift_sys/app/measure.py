@@ -21,7 +21,7 @@ from lift_sys.app.run import make_evaluator
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.errors import ConfigError
-from lift_sys.files import file_sha256
+from lift_sys.files import file_name, file_sha256
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task, load_tasks
 from metrics.stats import Rate
@@ -67,7 +67,7 @@ def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
 
 def directory_of(model: str, data: TaskSet, runs: Path) -> Path:
     """Return the run directory that all measurements with one model on one set share."""
-    return runs / f"eval-{model}-{data.sha256[:12]}"
+    return runs / f"eval-{file_name(model)}-{data.sha256[:12]}"
 
 
 class Measurement:

@@ -12,6 +12,7 @@ from lift_sys.app import environment
 from lift_sys.app.lineup import Wanted, make_lineup
 from lift_sys.errors import ConfigError, ModelError
 from lift_sys.inference import catalogue
+from lift_sys.inference.lm import require_servable
 from lift_sys.sandbox.base import Sandbox
 from optimizers.assess import Rung
 from programs.ensemble import Program
@@ -130,12 +131,7 @@ def point(rung: Rung, ladder: Ladder, prompts: Rung, base: str) -> Point | None:
 def missing(model_id: str) -> str | None:
     """Return why a model cannot be asked as things are set up; ``None`` where nothing is known."""
     try:
-        info = catalogue.get_servable(model_id)
+        require_servable(model_id, environment.keys_of(catalogue.all_models()))
     except ModelError as error:
         return str(error)
-    reasons = (missing(member) for member in info.members)
-    if reason := next((r for r in reasons if r), None):
-        return reason
-    if info.backend == "anthropic" and not environment.keys_of([info]):
-        return f"model {model_id} needs a key and ${info.key} is not set"
     return None

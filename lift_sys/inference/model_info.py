@@ -76,6 +76,9 @@ class Price(Record):
 
 FREE = Price()
 
+Structured = Literal["schema", "tool", "words"]
+"""How a server is asked for JSON of a schema: by that name, as a tool's input, or in the prompt."""
+
 
 class ModelInfo(Record):
     """One model.
@@ -96,9 +99,15 @@ class ModelInfo(Record):
             want none.
         concurrency: Most requests in flight at once, of all its servers together.
         context: Most tokens of a prompt and its answer together.
-        timeout: Seconds after which a call that has not been answered is given up.
+        timeout: Seconds after which a call that has not been answered is given up; of a chain, the
+            call of one member.
         members: Ids of a chain's models, in order.
-        tries: Answers of one member of a chain that may fail validation before the next is asked.
+        tries: Answers of one member of a chain that may be unusable before the next is asked;
+            greedy ones are never asked for twice.
+        cap: USD of one process after which a chain passes this model over; ``None`` is no limit.
+        structured: How it is asked for JSON of a schema; by default the best way that it is known
+            to have.
+        sampling: Whether it takes a temperature, ``top_p`` and ``top_k``.
     """
 
     id: str
@@ -118,6 +127,9 @@ class ModelInfo(Record):
     timeout: float = Field(default=300.0, gt=0)
     members: tuple[str, ...] = ()
     tries: int = Field(default=2, ge=1)
+    structured: Structured | None = None
+    sampling: bool = True
+    cap: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @property
     def embedded(self) -> bool:

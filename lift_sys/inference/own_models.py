@@ -50,6 +50,8 @@ def _model(path: Path, model_id: str, fields: Any) -> ModelInfo:
             base = {k: v for k, v in base.items() if k not in _OF_THE_FILE}
     elif _BACKEND not in fields:
         msg = f'{path}: [{model_id}] is no shipped model and needs a backend, e.g. "vllm"'
+        if any(isinstance(value, dict) for value in fields.values()):
+            msg = f'{path}: [{model_id}.…] needs quotes, as has every id with a dot: ["qwen2.5-…"]'
         raise ConfigError(msg)
     try:
         return ModelInfo.model_validate({**base, **fields, "id": model_id})

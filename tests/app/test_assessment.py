@@ -5,122 +5,36 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-import dspy
 import pytest
-from dspy.lm15 import Request
-from typer.testing import CliRunner
 
-from lift_sys.app import cli, cli_models, environment, models
-from lift_sys.app.assessment_report import Assessment
 from lift_sys.app.plan_matrices import MATRICES
-from lift_sys.errors import BudgetSpent, ConfigError, LiftError, ModelError, ProviderError
+from lift_sys.errors import BudgetSpent, ProviderError
 from lift_sys.inference import catalogue
-from lift_sys.inference.failures import EngineError
 from lift_sys.inference.model_info import ModelInfo, Price
-from lift_sys.inference.replay import ReplayEngine
-from lift_sys.inference.scripted import ScriptedEngine
 from optimizers.assess import Reason, Rung
-
-TASKS = 10
-LOW = ("--target", "0.6", "--floor", "0.5")
-"""Thresholds that so few tasks can show."""
-
-SMALL, LARGE, CLAUDE = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b", "claude"
-TUNED = "my-tuned"
-IR = {
-    "summary": "adds one",
-    "parameters": ["x: int"],
-    "returns": "int",
-    "effects": ["add"],
-    "assertions": [],
-}
-
-
-class Models:
-    """Models that solve the first tasks: how many depends on the model and on what it is shown.
-
-    Every answer costs as many tokens as it has words; the number of a task is in its spec.
-    """
-
-    def __init__(self) -> None:
-        self.solves: dict[str, int] = {}
-        self.few_shot_adds = 0
-        self.broken: set[str] = set()
-        self.asked: list[tuple[str, str]] = []
-
-    def _answer(self, model: str, request: Request) -> str:
-        if model in self.broken:
-            msg = "the plug was pulled"
-            raise EngineError(msg)
-        text = " ".join(p.text for m in request.messages for p in m.parts if hasattr(p, "text"))
-        number = int(re.findall(r"one, number (\d+)", text)[-1])
-        self.asked.append((model, "ir" if request.config.response_format else "code"))
-        if request.config.response_format:
-            return json.dumps({**IR, "summary": f"adds one, number {number}, for {model}"})
-        solved = self.solves.get(model, 0)
-        if f"for {CLAUDE}" in text:
-            solved = self.solves[CLAUDE]
-        if request.config.temperature:
-            solved = self.solves.get("sampled", solved)
-        shown = len(request.messages) > 2
-        right = number < solved + self.few_shot_adds * shown
-        return f"```python\ndef f(x: int) -> int:\n    return x + {1 if right else 2}\n```"
-
-    def build(self, model: str, _: Path, *, calls: Any = None, **_keys: Any) -> dspy.LM:
-        catalogue.get_servable(model)
-        engine = ScriptedEngine(lambda request: self._answer(model, request))
-        replay = ReplayEngine(engine, f"weights of {model}", calls)
-        return dspy.LM(model, engine=replay, cache=False, num_retries=0)
-
-    def asks(self, model: str) -> list[str]:
-        return [stage for m, stage in self.asked if m == model]
+from tests.app.ladder_models import (
+    CLAUDE,
+    LARGE,
+    SMALL,
+    TASKS,
+    TUNED,
+    Models,
+    assess,
+    install,
+    kept,
+    lift,
+)
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Models:
-    made = Models()
-    monkeypatch.setattr(models, "build_lm", made.build)
-    monkeypatch.setattr(cli_models, "pull_with_progress", lambda _: None)
-    monkeypatch.setattr(environment, "prepare", lambda: None)
-    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
-    return made
+    return install(monkeypatch)
 
 
 @pytest.fixture
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a key of nobody")
-
-
-def write_tasks(folder: Path, split: str = "dev", count: int = TASKS) -> Path:
-    path = folder / "mine.jsonl"
-    task = {
-        "entry_point": "f", "category": "mathematical", "split": split, "source": "test",
-        "hidden": [{"args": "(1,)", "expected": "2"}],
-    }  # fmt: skip
-    specs = (f"Add one, number {i}." for i in range(count))
-    lines = [json.dumps({"id": f"t{i}", "spec": spec, **task}) for i, spec in enumerate(specs)]
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return path
-
-
-def lift(folder: Path, command: str, *options: str) -> str:
-    data = folder / "mine.jsonl" if (folder / "mine.jsonl").exists() else write_tasks(folder)
-    arguments = [command, "--data", str(data), "--runs", str(folder / "runs"), *options]
-    done = CliRunner().invoke(cli.app, arguments)
-    if done.exception:
-        raise done.exception
-    return done.stdout
-
-
-def assess(folder: Path, *options: str) -> Assessment:
-    return Assessment.model_validate_json(lift(folder, "assess", "--json", *LOW, *options))
-
-
-def kept(folder: Path) -> Assessment:
-    (path,) = (folder / "runs").glob("assess-*/report.json")
-    return Assessment.model_validate_json(path.read_text())
 
 
 def test_the_first_rung_may_be_enough(script: Models, tmp_path: Path) -> None:
@@ -189,7 +103,7 @@ def test_without_claude_what_was_skipped_is_tried(script: Models, tmp_path: Path
     )  # fmt: skip
     assert (made.verdict, made.stopped_at) == (Reason.EXHAUSTED, Rung.LARGER)
     claude, tuned = made.rung(Rung.CLAUDE), made.rung(Rung.TUNED)
-    assert claude.why == "model claude needs a key and $ANTHROPIC_API_KEY is not set"
+    assert claude.why == "model claude needs a key: set ANTHROPIC_API_KEY in the environment"
     assert tuned.why == "no fine-tuned weights are named; --tuned MODEL names them"
     assert made.next_step.startswith(f"Make Claude available ({claude.why}); the best so far is ")
     # Prompts that lost tasks are dropped, and Option A passed more than B.
@@ -286,48 +200,7 @@ def test_the_report_in_words(script: Models, tmp_path: Path) -> None:
         f"{LARGE}: single, demos=gold-3, quirks=triggered |"
     )
     assert "- few-shot + quirks against zero-shot: 1 tasks gained, 0 lost" in text
-    assert "| Claude 3.5 | 85–92 % | by token | – | – | not run: model claude needs a key" in text
+    assert "| Claude 3.5 | 85–92 % | by token | – | – | not run: model claude needs a key:" in text
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "words"),
-    [
-        (("--floor", "0.9"), ConfigError, "0 < floor ≤ target < 1"),
-        (("--target", "1"), ConfigError, "0 < floor ≤ target < 1"),
-        (("--target", "nan"), ConfigError, "0 < floor ≤ target < 1"),
-        (("--large", SMALL), ConfigError, "name a larger model with --large"),
-        (("--small", "no-such"), ModelError, "unknown model 'no-such'"),
-        (("--tuned", "no-such"), ModelError, "unknown model 'no-such'"),
-        (("--claude", "openai/x"), ConfigError, "has no entry of its own"),
-        (("--budget", "tokens"), ConfigError, "is not KEY=VALUE"),
-        (("--budget", "tokens=-1"), ConfigError, "--budget is wrong at tokens"),
-        (("--budget", "tokens=5"), ConfigError, "below one trial"),
-    ],
-)
-def test_bad_input_is_refused(
-    script: Models, tmp_path: Path, options: tuple[str, ...], error: type[LiftError], words: str
-) -> None:
-    with pytest.raises(error, match=re.escape(words)) as refused:
-        assess(tmp_path, *options)
-    assert refused.value.exit_code == 2
-    assert not script.asked
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_test_set_needs_the_word(script: Models, tmp_path: Path) -> None:
-    write_tasks(tmp_path, "test")
-    script.solves = {SMALL: TASKS}
-    with pytest.raises(ConfigError, match="--open-test"):
-        assess(tmp_path)
-    with pytest.raises(ConfigError, match="leave --limit out"):
-        assess(tmp_path, "--open-test", "--limit", "3")
-    assert assess(tmp_path, "--open-test").stopped_at is Rung.ZERO_SHOT
-
-
-def test_an_empty_set_is_refused(script: Models, tmp_path: Path) -> None:
-    write_tasks(tmp_path, count=0)
-    with pytest.raises(LiftError, match="no tasks"):
-        assess(tmp_path)

@@ -75,7 +75,7 @@ def test_a_rung_may_have_no_model() -> None:
 def test_what_cannot_be_asked(own: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     assert missing(SMALL) is missing("served") is None
-    assert missing("claude") == "model claude needs a key and $ANTHROPIC_API_KEY is not set"
+    assert missing("claude") == "model claude needs a key: set ANTHROPIC_API_KEY in the environment"
     assert "needs a vLLM server" in str(missing("qwen2.5-coder-32b"))
     assert missing(f"{SMALL}>claude") == missing("claude")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a key of nobody")

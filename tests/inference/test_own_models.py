@@ -71,6 +71,7 @@ def test_a_shipped_model_on_another_backend_is_not_its_file(tmp_path: Path) -> N
     [
         ("[mine]\nurls = [", "cannot be read as TOML"),
         ("mine = 3", r"mine must be a table, \[mine\]"),
+        ('[qwen2.5-coder-7b]\nurls = ["http://h/v1"]', r"\[qwen2\.….* needs quotes"),
         ('[mine]\nurls = ["http://h/v1"]', r"\[mine\] is no shipped model and needs a backend"),
         ('[mine]\nbackend = "vlm"', r"\[mine\] backend: Input should be"),
         ('[mine]\nbackend = "vllm"\nkee = "K"', r"\[mine\] kee: Extra inputs"),
