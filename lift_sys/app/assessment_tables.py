@@ -84,7 +84,7 @@ def _priced(made: Assessment) -> bool:
 
 
 def _cost_unit(made: Assessment) -> str:
-    return "in USD" if _priced(made) else "in generated tokens, since its model has no price"
+    return "in USD" if _priced(made) else "in generated tokens, since USD of it are none or unknown"
 
 
 def _cost(report: RungReport, made: Assessment) -> str:
