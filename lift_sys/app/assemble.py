@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import dspy
 
 from lift_sys.app import environment
 from lift_sys.app.data import Data
@@ -38,17 +40,34 @@ class Found:
 
     Attributes:
         winner: The program.
-        artifact: It with its evidence.
+        artifact: It with its evidence; ``None`` where no artifact can say it.
         told: What the report says of the search, by field.
         calls: Of the model, for what no row has.
-        cut: Whether the budget ended the search.
+        search: Finished; ``None`` where one of DSPy's optimizers did the work.
     """
 
-    winner: Program
-    artifact: Artifact
+    winner: dspy.Module
+    artifact: Artifact | None
     told: Mapping[str, Any]
     calls: Sequence[CallRecord] = ()
-    cut: bool = False
+    search: JointSearch | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether the budget ended the search."""
+        return self.search is not None and self.search.cut is not None
+
+    def save(self, run: Path) -> Path:
+        """Write the winner into a run directory: as DSPy's state where no artifact can say it.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        if self.artifact:
+            return save_artifact(self.artifact, run / "best.json")
+        path = run / "program.json"
+        self.winner.save(str(path))
+        return path
 
 
 def make_artifact(
@@ -147,10 +166,13 @@ def summarise_search(search: JointSearch) -> Search:
     )
 
 
-def save_front(
-    config: RunConfig, data: Data, student: Program, search: JointSearch, run: Path
-) -> None:
-    """Keep an artifact for each program of a search's front, and none of an earlier front.
+def save_front(search: JointSearch, run: Path, save: Callable[[Trial, Path], object]) -> None:
+    """Keep a file for each program of a search's front, and none of an earlier front.
+
+    Args:
+        search: Finished.
+        run: The run directory.
+        save: Writes the program of a trial to a path.
 
     Raises:
         StoreError: The disk refused.
@@ -161,8 +183,7 @@ def save_front(
             stale.unlink()
     for path, trial in kept.items():
         path.parent.mkdir(exist_ok=True)
-        program = search.at(student, trial.point)
-        save_artifact(make_artifact(config, data, program, search, trial), path)
+        save(trial, path)
 
 
 def _fresh(search: JointSearch, trial: Trial) -> Reevaluation | None:

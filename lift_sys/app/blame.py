@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lift_sys.app.bench import make_evaluator
 from lift_sys.app.jobs import Chosen
 from lift_sys.app.measure import TaskSet
 from lift_sys.app.models import model_source
-from lift_sys.app.run import make_evaluator
 from lift_sys.app.store import RunDirectory
 from lift_sys.errors import ConfigError
 from lift_sys.files import file_name

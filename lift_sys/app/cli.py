@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,14 +20,12 @@ from lift_sys.app import (
     cli_measure,
     cli_modal,
     cli_models,
+    cli_optimize,
     cli_tasks,
     cli_worker,
 )
-from lift_sys.app.cli_options import Model, OpenTest, Runs, Unsafe, prepare_models, sandbox_for
+from lift_sys.app.cli_options import Model, Unsafe, prepare_models, sandbox_for
 from lift_sys.errors import LiftError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 INTERRUPTED = 130
 
@@ -39,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing rich would double its time
     add_completion=False,
 )
+app.add_typer(cli_optimize.app)
 app.add_typer(cli_artifact.app)
 app.add_typer(cli_assess.app)
 app.add_typer(cli_measure.app)
@@ -46,120 +45,6 @@ app.add_typer(cli_worker.app)
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_tasks.app, name="tasks")
 app.add_typer(cli_modal.app, name="modal")
-
-
-@app.command()
-def optimize(
-    config: Annotated[
-        Path | None, typer.Option(help="Job as a JSON file; the other options override it.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Model id.")] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="joint (the default), or one of DSPy's, such as gepa.")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="What one of DSPy's optimizers starts from.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Most trials.")] = None,
-    search_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Generated tokens after which the search ends.")
-    ] = None,
-    pool_tasks: Annotated[
-        int | None, typer.Option(min=0, help="Train tasks run to bootstrap demos.")
-    ] = None,
-    dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
-    test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(help="KEY=VALUE: most tokens, usd or seconds of the whole job; repeatable."),
-    ] = None,
-    objective: Annotated[
-        list[str] | None,
-        typer.Option(help="Also keep tokens, usd or seconds per task low; repeatable."),
-    ] = None,
-    wish: Annotated[
-        str | None,
-        typer.Option(help="Which program to end with, e.g. 'cheapest within 2 points'."),
-    ] = None,
-    executor: Annotated[
-        str | None, typer.Option(help="Where tasks are executed: local, or modal (containers).")
-    ] = None,
-    containers: Annotated[
-        int | None, typer.Option(min=1, help="Most Modal containers at the same time.")
-    ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(help="Database that workers share, e.g. postgresql://host/name."),
-    ] = None,
-    study: Annotated[str | None, typer.Option(help="Name of the shared study.")] = None,
-    slots: Annotated[
-        int | None,
-        typer.Option(min=1, help="Tasks that all workers together run at the same time."),
-    ] = None,
-    runs: Runs = Path("runs"),
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print the space and what the job will cost; end.")
-    ] = False,
-    open_test: OpenTest = False,
-    unsafe: Unsafe = False,
-) -> None:
-    """Search for the best program, test it, and export it.
-
-    The same job started again continues where it stopped.
-    """
-    from rich.console import Console
-
-    from lift_sys.app import environment, gate, jobs
-    from lift_sys.app.data import load_data
-    from lift_sys.app.explain import explain as explained
-    from lift_sys.app.final import FINAL
-    from lift_sys.app.models import models_of_job
-    from lift_sys.app.pool import POOL
-    from lift_sys.app.progress import Progress
-    from lift_sys.app.run import check_job, optimize
-    from lift_sys.app.searching import SEARCH
-    from lift_sys.app.worker import Meeting, opened_run
-
-    overrides = {
-        "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
-        "search_tokens": search_tokens, "pool_tasks": pool_tasks, "dev_tasks": dev_tasks,
-        "test_tasks": test_tasks, "budget": jobs.read_budget(budget or ()),
-        "objectives": objective or None, "wish": wish,
-        "executor": jobs.read_executor(executor, containers, unsafe=unsafe),
-    }  # fmt: skip
-    job = jobs.resolve(config, overrides)
-    meeting = Meeting.of(storage, study, slots)
-    data = load_data(job)
-    console = Console(file=sys.stdout)  # also while an optimizer's own output is kept away
-    if explain:
-        environment.prepare()
-        _show(console, explained(job, data, runs, open_test=open_test))
-        return
-    planned = {
-        POOL: job.pool_tasks * len(job.teachers),
-        SEARCH: len(data.dev) * min(job.trials, jobs.EXPECTED_FULL_TRIALS),
-        FINAL: 3 * len(data.test if open_test else data.dev),
-    }
-    ledger = gate.Ledger(environment.ledger_file()) if open_test else None
-    with closing(sandbox_for(unsafe=unsafe)) as sandbox:
-        check_job(job, data, sandbox)
-        prepare_models(models_of_job(job))
-        with opened_run(job, data, runs, meeting) as run, Progress(console, planned) as progress:
-            outcome = optimize(job, data, run, sandbox, progress, ledger)
-    _show(console, outcome.text)
-    outside = 1 - outcome.engine_seconds / outcome.seconds
-    told = f", {outside:.1%} outside the model" if outside >= 0 else ""  # calls may overlap
-    console.print(f"this invocation: {outcome.seconds:.0f} s{told}", highlight=False)
-    console.print(f"run directory: {outcome.run}", soft_wrap=True, highlight=False)
-    console.print(f"artifact:      {outcome.artifact}", soft_wrap=True, highlight=False)
-
-
-def _show(console: Console, text: str) -> None:
-    """Print Markdown: set on a terminal, as it is elsewhere."""
-    from rich.markdown import Markdown
-
-    console.print(Markdown(text) if console.is_terminal else text, soft_wrap=True)
 
 
 @app.command()

@@ -8,15 +8,21 @@ machine that sent the job and reaches for no network.
 from __future__ import annotations
 
 import functools
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import dspy
+from dspy.lm15 import Request, Response
+
 from lift_sys.app import environment
+from lift_sys.app.bench import make_evaluator
 from lift_sys.app.export import build_program
 from lift_sys.app.models import model_source
-from lift_sys.app.run import make_evaluator
 from lift_sys.app.task_job import TaskAnswer, TaskJob
-from lift_sys.errors import ConfigError, InfrastructureError, LiftError
-from lift_sys.inference.replay import StoredCall
+from lift_sys.errors import BudgetSpent, ConfigError, InfrastructureError, LiftError
+from lift_sys.inference.failures import RefusedError
+from lift_sys.inference.replay import Engine, StoredCall
 from lift_sys.sandbox import Sandbox, create_sandbox
 from optimizers.rows import Row, row_key
 from programs.stages import Models
@@ -28,17 +34,19 @@ def execute(job: str) -> str:
     What goes wrong on the way is told in the answer.
     """
     asked = TaskJob.model_validate_json(job)
-    calls = MemoryCalls()
-    answer = TaskAnswer()
+    generated: tuple[StoredCall, ...] = ()
     try:
         place = _place(unsafe=asked.unsafe)
-        calls = place.calls
-        calls.clear()
-        answer = TaskAnswer(row=_row(asked, place))
+        place.begin(asked)
+        try:
+            answer = TaskAnswer(row=_row(asked, place))
+        finally:
+            generated = place.generated
     except LiftError as error:
         infrastructure = isinstance(error, InfrastructureError)
-        answer = TaskAnswer(error=str(error), infrastructure=infrastructure)
-    return answer.model_copy(update={"calls": tuple(calls.values())}).model_dump_json()
+        spent = isinstance(error, BudgetSpent)
+        answer = TaskAnswer(error=str(error), infrastructure=infrastructure, spent=spent)
+    return answer.model_copy(update={"calls": generated}).model_dump_json()
 
 
 class MemoryCalls(dict[str, StoredCall]):
@@ -57,7 +65,35 @@ class MemoryRows(dict[str, Row]):
         self[row.key] = row
 
 
-@dataclass(frozen=True)
+class Capped:
+    """An engine that is asked nothing more once a job has spent what it may.
+
+    Args:
+        engine: Answers.
+        refuse_if_spent: Raises then.
+    """
+
+    def __init__(self, engine: Engine, refuse_if_spent: Callable[[], None]) -> None:
+        self._engine = engine
+        self._refuse_if_spent = refuse_if_spent
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests are answered at the same time: as many as the engine behind it."""
+        return self._engine.concurrency
+
+    def complete(self, request: Request) -> Response:
+        """Answer one request.
+
+        Raises:
+            RefusedError: The job has spent what it may.
+            EngineError: The engine could not answer.
+        """
+        self._refuse_if_spent()
+        return self._engine.complete(request)
+
+
+@dataclass
 class Place:
     """What a container keeps.
 
@@ -70,10 +106,40 @@ class Place:
     sandbox: Sandbox
     calls: MemoryCalls = field(default_factory=MemoryCalls)
 
+    def begin(self, asked: TaskJob) -> None:
+        """Begin a job with the answers that came with it, and none of another."""
+        self.calls.clear()
+        self.calls.update({call.key: call for call in asked.known})
+        self._known = len(self.calls)
+        self._budget = asked.budget
+        self._begun = time.monotonic()
+
+    @property
+    def generated(self) -> tuple[StoredCall, ...]:
+        """Answers that were not known when the job began."""
+        return tuple(self.calls.values())[self._known :]
+
     @functools.cached_property
     def models(self) -> Models:
         """What gives models."""
-        return model_source(self.calls)
+        source = model_source(self.calls)
+
+        @functools.cache
+        def give(model_id: str) -> dspy.LM:
+            lm = source(model_id)
+            lm.engine.put_before(lambda engine, _: Capped(engine, self._refuse_if_spent))
+            return lm
+
+        return give
+
+    def _refuse_if_spent(self) -> None:
+        budget, records = self._budget, [call.record for call in self.generated]
+        tokens = sum(r.prompt_tokens + r.completion_tokens for r in records)
+        seconds = time.monotonic() - self._begun
+        for spent, most in ((tokens, budget.tokens), (seconds, budget.seconds)):
+            if most is not None and spent >= most:
+                msg = "the task has spent what it was sent with"
+                raise RefusedError(msg)
 
 
 @functools.cache

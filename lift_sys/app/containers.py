@@ -1,14 +1,15 @@
 """Tasks that are executed in containers, as the machine that sends them sees it.
 
-Owns the order of things here: refuse what the budget does not allow, send a job, note what its
-calls cost, keep them, give the row. How a job gets to a container is not known here.
+Owns the order of things here: reserve what a task may spend, send it, note what its calls cost,
+keep them, give the row. How a job gets to a container is not known here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
@@ -70,9 +71,14 @@ def sent_elsewhere(config: RunConfig) -> Iterator[Send | None]:
         yield send
 
 
-@dataclass(frozen=True)
+@dataclass
 class ContainerExecutor:
     """Executes tasks in containers.
+
+    With a budget in tokens a task is sent with twice what the dearest has cost so far, which is
+    reserved while it is under way; the first one with all that there is. A container asks its model
+    nothing more when that is spent, so the budget is passed by one call for each container at most.
+    A task that ends so, though the budget is not spent, is sent again with the answers that it has.
 
     Attributes:
         config: The job.
@@ -85,6 +91,12 @@ class ContainerExecutor:
     send: Send
     calls: Calls
     account: Account
+    _dearest: int = field(default=0, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        # A task that only waits for a container has nothing reserved.
+        self._free = threading.BoundedSemaphore(self.slots)
 
     @property
     def slots(self) -> int:
@@ -95,22 +107,34 @@ class ContainerExecutor:
         """Return the row of a task.
 
         Raises:
-            BudgetSpent: The budget is spent; tasks that are being executed then are not counted.
+            BudgetSpent: The budget is spent; answers of the task that were generated are kept.
             ConfigError: The program is not ours, or the container has other code than this machine.
             InfrastructureError: The container was lost or failed, or answered for something else.
         """
-        self.account.refuse_if_spent()
-        answer = _read(self.send(self._job(prepared, task, key).model_dump_json()))
-        for call in answer.calls:
-            self.account.book(_charge(call), call.record)
-            self.calls.put(call)
-        if answer.row is None:
-            kind = InfrastructureError if answer.infrastructure else ConfigError
-            raise kind(answer.error)
-        if (answer.row.key, answer.row.task_id) != (key, task.id):
-            msg = f"a container answered for another task than {task.id!r}; run the job again"
-            raise InfrastructureError(msg)
-        return answer.row
+        job = self._job(prepared, task, key)
+        while True:
+            answer = self._sent(job)
+            job = job.model_copy(update={"known": (*job.known, *answer.calls)})
+            if not answer.spent:
+                return _row(answer, task, key)
+
+    def _sent(self, job: TaskJob) -> TaskAnswer:
+        """Have a container execute a job with a share of the budget; keep what it generated."""
+        key = f"task/{job.key}"
+        with self._free, self.account.entrusting(key, lambda: 2 * self._dearest) as budget:
+            sent = job.model_copy(update={"budget": budget})
+            answer = _read(self.send(sent.model_dump_json()))
+            for call in answer.calls:
+                self.account.book(_charge(call), call.record)
+                self.calls.put(call)
+            self._note((*job.known, *answer.calls))
+        return answer
+
+    def _note(self, calls: Iterable[StoredCall]) -> None:
+        """Take note of what a task has cost."""
+        cost = sum(c.record.prompt_tokens + c.record.completion_tokens for c in calls)
+        with self._lock:
+            self._dearest = max(self._dearest, cost)
 
     def _job(self, prepared: Prepared, task: Task, key: str) -> TaskJob:
         program = prepared.program
@@ -132,6 +156,16 @@ class ContainerExecutor:
             rollout=prepared.rollout,
             unsafe=self.config.executor.unsafe,
         )
+
+
+def _row(answer: TaskAnswer, task: Task, key: str) -> Row:
+    if answer.row is None:
+        kind = InfrastructureError if answer.infrastructure else ConfigError
+        raise kind(answer.error)
+    if (answer.row.key, answer.row.task_id) != (key, task.id):
+        msg = f"a container answered for another task than {task.id!r}; run the job again"
+        raise InfrastructureError(msg)
+    return answer.row
 
 
 def _read(answer: str) -> TaskAnswer:

@@ -1,8 +1,8 @@
 """What a job will cost, before anything is spent: from measured rates, phase by phase.
 
-Owns the phases of a job as a sum of answers, and the least that a search must be allowed. Each cost
-is a range: ``low`` where the first candidate is good enough every time, ``high`` where every one is
-drawn and rewritten. What no rate is known for stays unknown.
+Owns the phases of a job as a sum of answers. Each cost is a range: ``low`` where the first
+candidate is good enough every time, ``high`` where every one is drawn and rewritten. What no rate
+is known for stays unknown.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from typing import Any
 
 from lift_sys.app.data import Data
 from lift_sys.app.pool import teach
-from lift_sys.app.rates import Rates, StageRate, shipped_rates
-from lift_sys.app.space import search_space
+from lift_sys.app.rates import Rates, StageRate
 from lift_sys.config import JOINT, RunConfig
-from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
 from lift_sys.sandbox.base import ClosedSandbox
 from optimizers.pools import DemoSet, Pool
@@ -129,11 +127,16 @@ class Estimator:
     Attributes:
         model: Id of the job's model.
         rates: What is known of answers.
+        start: Has the values of hypers that a point leaves out.
     """
 
     model: str
     rates: Rates
-    _program: Any = field(default_factory=lambda: make_program("single", ClosedSandbox()))
+    start: SpecToCode = field(default_factory=lambda: make_program("single", ClosedSandbox()))
+
+    def __post_init__(self) -> None:
+        self._program = self.start.deepcopy()
+        self._values = {path: hyper.value for path, hyper in hypers_of(self.start).items()}
 
     def preset(self, name: str) -> Estimate:
         """Estimate a preset."""
@@ -141,9 +144,8 @@ class Estimator:
 
     def point(self, point: Point) -> Estimate:
         """Estimate a point of a space; what is no hyper, as a demo set, costs no answer."""
-        hypers = hypers_of(self._program)
-        set_hypers(self._program, {path: hypers[path].space.choices[0] for path in hypers})
-        set_hypers(self._program, {path: v for path, v in point.items() if path in hypers})
+        named = {path: value for path, value in point.items() if path in self._values}
+        set_hypers(self._program, {**self._values, **named})
         return self.program(self._program)
 
     def program(self, program: SpecToCode) -> Estimate:
@@ -153,7 +155,7 @@ class Estimator:
             model = expense.model or self.model
             key = (model, expense.stage)
             if key in self.rates:
-                cost = _cost(model, self.rates[key])
+                cost = cost_of(model, self.rates[key])
                 used = frozenset({key})
                 total += Estimate(cost * expense.fewest, cost * expense.most, used=used)
             else:
@@ -162,7 +164,7 @@ class Estimator:
 
     def mean(self, space: SearchSpace, seed: int) -> Estimate:
         """Estimate a point of a space that nothing is known of: the mean of sampled ones."""
-        return _sum(self.point(p) for p in _sampled(space, seed)) * (1 / SAMPLED)
+        return _sum(self.point(p) for p in sampled(space, seed)) * (1 / SAMPLED)
 
 
 class _Sampling:
@@ -176,12 +178,14 @@ class _Sampling:
         return self._source.choice(choices)
 
 
-def _sampled(space: SearchSpace, seed: int) -> list[Point]:
+def sampled(space: SearchSpace, seed: int) -> list[Point]:
+    """Return points of a space, each choice with the same probability."""
     trial = _Sampling(random.Random(f"{seed}/estimate"))  # noqa: S311 (not a secret)
     return [space.suggest(trial) for _ in range(SAMPLED)]
 
 
-def _cost(model: str, rate: StageRate) -> Cost:
+def cost_of(model: str, rate: StageRate) -> Cost:
+    """Return what an answer at a rate costs with a model."""
     infos = catalogue.answering(model)
     price = infos[0].price
     # Which member of a chain will answer is not known.
@@ -261,40 +265,3 @@ def _proposing(config: RunConfig) -> Phase:
     asked = ", ".join(f"{count} of {name}" for name, count in config.instructions.items())
     unknown = frozenset({(config.model, "proposed instructions")})
     return Phase("instructions", f"for each stage {asked}", Estimate(unknown=unknown))
-
-
-def check_evaluation(config: RunConfig, data: Data) -> None:
-    """Refuse a job that could not pay for its first trial.
-
-    The rates are the shipped ones, so that the answer is the same wherever it is asked. Where there
-    are none, an answer has at least one token.
-
-    Raises:
-        ConfigError: It says which limit is too low, and how much is needed at least.
-    """
-    estimator = Estimator(config.model, shipped_rates())
-    space = search_space(config, NO_DEMOS, make_program("single", ClosedSandbox()))
-    first = [space.complete(point) for point in config.first_points[:1]]
-    costs = [estimator.point(point) for point in first or _sampled(space, config.seed)]
-    if config.optimizer != JOINT:
-        costs = [estimator.preset(config.preset)]
-    cheapest = min(costs, key=lambda cost: cost.low.tokens_out)
-    each = Cost(tokens_out=1.0) if cheapest.unknown else cheapest.low
-    trial, budget = each * len(data.dev), config.budget
-    if config.optimizer == JOINT:
-        _require("search_tokens", config.search_tokens, trial.tokens_out)
-    if budget.tokens is not None:
-        _require("the budget in tokens", budget.tokens, trial.tokens_out + trial.tokens_in)
-    if budget.usd is not None and trial.usd > budget.usd:
-        msg = f"the budget is {budget.usd:g} USD, and one evaluation takes about {trial.usd:.4f}"
-        raise ConfigError(msg)
-
-
-def _require(name: str, limit: int, needed: float) -> None:
-    least = math.ceil(needed)
-    if limit < least:
-        msg = (
-            f"{name} is {limit:,}, and one evaluation of all dev tasks takes about {least:,}; give"
-            " at least that, or fewer dev tasks"
-        )
-        raise ConfigError(msg)

@@ -14,10 +14,10 @@ from typing import Any
 
 from lift_sys.app.data import Data
 from lift_sys.app.estimate import Estimate, Phase, estimate_job
+from lift_sys.app.job import Job
 from lift_sys.app.models import models_of_job
 from lift_sys.app.pool import origin_of, stored_pool, teach
 from lift_sys.app.rates import Rates, known_rates
-from lift_sys.app.run import check_job, run_path
 from lift_sys.app.space import asked_predictors, search_space
 from lift_sys.config import JOINT, RunConfig, Teacher
 from lift_sys.sandbox.base import ClosedSandbox
@@ -104,8 +104,9 @@ def explain(config: RunConfig, data: Data, runs: Path, *, open_test: bool) -> st
         ConfigError: The job would be refused.
         StoreError: The stored pool of the run cannot be read.
     """
-    check_job(config, data, ClosedSandbox())
-    run = run_path(config, data, runs)
+    job = Job.of(config, data, ClosedSandbox())
+    job.check()
+    run = job.place(runs)
     expected = expected_pool(config, data, run)
     program = make_program("single", ClosedSandbox())
     space = search_space(config, expected.whole, program)

@@ -5,8 +5,10 @@ Owns which programs and which tasks the final table has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import dspy
 
 from lift_sys.app import gate
 from lift_sys.app.data import Data
@@ -18,11 +20,22 @@ from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
 from optimizers.evaluate import Evaluator
 from optimizers.rows import Row
-from programs.ensemble import Program
 from programs.presets import make_program
 
 DIRECT, ZERO_SHOT, WINNER = "direct", "zero-shot IR", "compiled winner"
+GIVEN = "as given"
+"""What the table calls the program that a caller gave."""
 FINAL = "final table"
+
+
+def usual_baselines(sandbox: Sandbox) -> dict[str, dspy.Module]:
+    """Return what the table sets beside a winner where no caller gave a program."""
+    return {DIRECT: make_program("direct", sandbox), ZERO_SHOT: make_program("single", sandbox)}
+
+
+def before_final(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the rows of pool and search: what a task has cost so far is theirs."""
+    return (row for row in rows if row.label not in {DIRECT, ZERO_SHOT, GIVEN, WINNER})
 
 
 @dataclass(frozen=True)
@@ -44,19 +57,23 @@ class Final:
     @classmethod
     def of(cls, config: RunConfig, data: Data, *, opened: bool) -> Final:
         """Return the test set where it is open or needs no opening, else the dev tasks."""
-        if opened or not gate.holds_test_tasks(data.test):
+        if data.test and (opened or not gate.holds_test_tasks(data.test)):
             name = config.test_data
             return cls(name, data.hashes[name], data.test, is_test=True)
         name = config.dev_data
         label = f"{name} (the winner was chosen on it)"
         return cls(label, data.hashes[name], data.dev, is_test=False)
 
+    def new_tasks(self, baselines: int) -> int:
+        """Return how many tasks are still to be run: on dev tasks the winner has been run."""
+        return (baselines + self.is_test) * len(self.tasks)
+
 
 def open_final(
-    artifact: Artifact, config: RunConfig, data: Data, ledger: gate.Ledger | None
+    artifact: Artifact | None, config: RunConfig, data: Data, ledger: gate.Ledger | None
 ) -> Opening | None:
     """Open the test set for a job's winner; the same job again finds it open."""
-    if ledger is None or not gate.holds_test_tasks(data.test):
+    if artifact is None or ledger is None or not gate.holds_test_tasks(data.test):
         return None
     sha256 = data.hashes[config.test_data]
     past = gate.known_result(artifact, sha256, ledger)
@@ -75,17 +92,11 @@ def close_final(
 
 def run_final(
     final: Final,
-    winner: Program,
+    programs: Mapping[str, dspy.Module],
     evaluator: Evaluator,
-    sandbox: Sandbox,
     progress: Progress,
 ) -> dict[str, Sequence[Row]]:
     """Run the baselines and the winner, and return the rows of each, in the order of the table."""
-    programs: dict[str, Program] = {
-        DIRECT: make_program("direct", sandbox),
-        ZERO_SHOT: make_program("single", sandbox),
-        WINNER: winner,
-    }
     progress.begin(FINAL, len(programs) * len(final.tasks))
     tables: dict[str, Sequence[Row]] = {}
     for name, program in programs.items():

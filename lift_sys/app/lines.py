@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +137,7 @@ class KeyedLines(Generic[Entry]):
             start += len(line.encode()) + 1
 
     def __iter__(self) -> Iterator[Entry]:
-        return (_read(self._path, self._kind, at) for at in tuple(self._starts.values()))
+        return _entries(self._path, self._kind, tuple(self._starts.values()))
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -167,14 +167,24 @@ def _index(path: Path, kind: type[Entry]) -> dict[str, int]:
 
 
 def _read(path: Path, kind: type[Entry], start: int) -> Entry:
+    return next(_entries(path, kind, (start,)))
+
+
+def _entries(path: Path, kind: type[Entry], starts: Sequence[int]) -> Iterator[Entry]:
+    """Yield the entries that start at these places of a file, opened once for all of them."""
+    if not starts:
+        return
     with _reading(path), path.open("rb") as file:
-        file.seek(start)
-        line = file.readline()
-        try:
-            return kind.model_validate_json(line)
-        except ValidationError:
-            file.seek(0)
-            _refuse(path, 1 + file.read(start).count(b"\n"))
+        for start in starts:
+            if file.tell() != start:  # seeking drops what was read ahead
+                file.seek(start)
+            line = file.readline()
+            try:
+                entry = kind.model_validate_json(line)
+            except ValidationError:
+                file.seek(0)
+                _refuse(path, 1 + file.read(start).count(b"\n"))
+            yield entry
 
 
 def _refuse(path: Path, number: int) -> NoReturn:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import with_test
+from lift_sys.app.bench import make_evaluator
 from lift_sys.app.equal_tokens import match_tokens
 from lift_sys.app.export import Artifact, Opening, load_artifact, save_artifact
 from lift_sys.app.lineup import Lineup
 from lift_sys.app.models import model_source
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, TokenMatch, build_report
-from lift_sys.app.run import make_evaluator
+from lift_sys.app.report_files import write_report
 from lift_sys.app.store import RunDirectory
-from lift_sys.app.tables import markdown
 from lift_sys.errors import ConfigError
 from lift_sys.files import file_name, file_sha256
 from lift_sys.sandbox.base import Sandbox
@@ -109,8 +109,7 @@ class Measurement:
                 self._lineup.model, self._sandbox, directory.rows(), models, self._progress.row
             )
             report = self._measure(evaluator, models)
-            directory.write("report.json", report.model_dump_json(indent=2) + "\n")
-            directory.write("report.md", markdown(report, detailed=True))
+            write_report(directory, report, detailed=True)
         self._close(opened, report)
         return report
 

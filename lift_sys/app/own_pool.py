@@ -7,8 +7,31 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import dspy
+
+from lift_sys.app.pool import FILE, POOL, Source
+from lift_sys.app.progress import Progress
+from lift_sys.app.store import RunDirectory
 from optimizers.pools import NO_DEMOS, DemoSet, Pool
 from optimizers.rows import Row
+
+
+def obtain_traced(
+    source: Source, student: dspy.Module, run: RunDirectory, progress: Progress
+) -> Pool:
+    """Run a caller's program on train tasks, and keep and return the pool of its traces.
+
+    Raises:
+        StoreError: The disk refused.
+        InfrastructureError: The backend failed.
+    """
+    config = source.config
+    progress.begin(POOL, config.pool_tasks)
+    rows = source.evaluator.run(student, source.data.train[: config.pool_tasks], POOL)
+    pool = traced_pool(list(rows), size=config.demos, seed=config.seed)
+    progress.end()
+    run.write(FILE, pool.model_dump_json(indent=2) + "\n")
+    return pool
 
 
 def traced_pool(rows: Sequence[Row], *, size: int, seed: int) -> Pool:

@@ -19,6 +19,7 @@ from lift_sys.record import digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from metrics.adapters import to_example
+from optimizers.evaluate import Evaluator
 
 Metric = Callable[..., Any]
 """DSPy's metric: called with example, prediction and trace; it returns a number, a ``bool`` or a
@@ -73,6 +74,14 @@ def ask(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
         raise ProviderError(msg) from error
     except Exception as error:  # noqa: BLE001 (the program's own failure, whatever it is)
         return dspy.Prediction(code=None, failure=f"{type(error).__name__}: {error}")
+
+
+class OwnEvaluator(Evaluator):
+    """Runs programs that take some of what may be seen of a task."""
+
+    def ask(self, program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
+        """Run a program; see ``ask``."""
+        return ask(program, task, rollout)
 
 
 class OwnMetric:

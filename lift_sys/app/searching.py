@@ -11,6 +11,7 @@ import dspy
 import optuna
 
 from lift_sys.app.data import Data
+from lift_sys.app.own_pool import obtain_traced
 from lift_sys.app.pool import Source, obtain_pool
 from lift_sys.app.progress import Progress
 from lift_sys.app.space import search_space
@@ -18,8 +19,8 @@ from lift_sys.app.store import RunDirectory
 from metrics.adapters import to_example
 from optimizers.joint import JointSearch, SearchConfig
 from optimizers.objectives import directions
-from optimizers.pools import Pool
-from optimizers.space import SearchSpace
+from optimizers.pools import DEMOS, Pool
+from optimizers.space import SearchSpace, make_space
 from optimizers.trials import Trial
 from programs.hypers import set_hypers
 from programs.spec_to_code import SpecToCode
@@ -30,33 +31,28 @@ Program = TypeVar("Program", bound=dspy.Module)
 
 
 def prepare_search(
-    source: Source, student: SpecToCode, run: RunDirectory, progress: Progress
+    source: Source, student: dspy.Module, run: RunDirectory, progress: Progress
 ) -> JointSearch:
     """Return the search of a job, with its pool.
 
     Args:
         source: What the pool is made with.
-        student: What is searched.
+        student: What is searched; demos of one that is not ours come from its traces.
         run: Keeps pool and trials.
         progress: What shows how it goes.
     """
-    pool = obtain_pool(source, run, progress)
-    space = search_space(source.config, pool, student)
-    return search_over(space, pool, source, run, progress)
+    if isinstance(student, SpecToCode):
+        pool = obtain_pool(source, run, progress)
+        space = search_space(source.config, pool, student)
+    else:
+        pool = obtain_traced(source, student, run, progress)
+        space = make_space({DEMOS: pool.names, **source.config.space}, {})
+    return _search_over(space, pool, source, run, progress)
 
 
-def search_over(
+def _search_over(
     space: SearchSpace, pool: Pool, source: Source, run: RunDirectory, progress: Progress
 ) -> JointSearch:
-    """Return the search of a space.
-
-    Args:
-        space: What is searched.
-        pool: What its demo sets and instructions are.
-        source: Whose evaluator runs trials.
-        run: Keeps trials.
-        progress: What shows how it goes.
-    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config, data = source.config, source.data
 

@@ -14,29 +14,51 @@ from lift_sys.app.models import models_of_job
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue
-from lift_sys.sandbox.base import Sandbox
-from optimizers.pools import DEMOS, Pool, stage_of
+from optimizers.pools import DEMOS, INSTRUCTIONS, Pool, stage_of
 from optimizers.space import SearchSpace, make_space
 from programs.conditions import idle_with
 from programs.hypers import hypers_of
-from programs.presets import make_program
+from programs.spec_to_code import SpecToCode
 
 
-def check_space(config: RunConfig, sandbox: Sandbox) -> None:
+def check_space(config: RunConfig, program: dspy.Module) -> None:
     """Refuse a space that the program does not have, before anything is spent.
 
     Raises:
-        ConfigError: It names what is not there, or no temperatures.
+        ConfigError: It names what is not there.
     """
-    hypers = hypers_of(make_program("single", sandbox))
+    hypers = hypers_of(program)
     for path, choices in config.space.items():
         if path not in hypers:
-            msg = f"the space names {path!r}; this program has: {', '.join(hypers)}"
+            known = ", ".join(hypers) or "none"
+            msg = f"the space names {path!r}, and the hypers of this program are: {known}"
             raise ConfigError(msg)
         for choice in choices:
             hypers[path].space.check(choice, path)
+
+
+def check_temperatures(config: RunConfig) -> None:
+    """Refuse a space that says nothing of temperatures.
+
+    Raises:
+        ConfigError: It says so.
+    """
     if "temperature" not in config.space:
         msg = "the space must say which temperatures to try"
+        raise ConfigError(msg)
+
+
+def check_own_hypers(program: dspy.Module) -> None:
+    """Refuse hypers of a caller's program that are called as dimensions of the search itself.
+
+    Raises:
+        ConfigError: It names the first.
+    """
+    if isinstance(program, SpecToCode):
+        return
+    taken = [path for path in hypers_of(program) if path.split(".")[-1] in {DEMOS, INSTRUCTIONS}]
+    if taken:
+        msg = f"a search has dimensions of its own called {taken[0]!r}; rename the hyper"
         raise ConfigError(msg)
 
 

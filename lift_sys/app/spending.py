@@ -20,7 +20,6 @@ from lift_sys.inference import catalogue
 from lift_sys.inference.budget import Account
 from lift_sys.inference.ledger import Ledger, Spend, amount
 from lift_sys.record import Record
-from lift_sys.tasks import Task
 from optimizers.rows import Row
 
 
@@ -169,27 +168,20 @@ class Spending:
         return Spend(tokens=round(tokens), usd=usd, seconds=self._seconds * share)
 
 
-def check_budget(budget: Budget, models: Iterable[str], dev: Iterable[Task]) -> None:
-    """Refuse a budget that cannot be kept, or that is too small for a single trial.
+def check_prices(budget: Budget, models: Iterable[str]) -> None:
+    """Refuse a budget in USD that nobody can keep.
 
     Args:
         budget: Of a job.
         models: Ids of all models that it may ask.
-        dev: The tasks of a trial.
 
     Raises:
-        ConfigError: A model has no price by the token, or the tokens do not even hold the specs.
+        ConfigError: A model has no price by the token.
     """
-    if budget.usd is not None:
-        for info in (info for model_id in models for info in catalogue.answering(model_id)):
-            if info.price is None or info.price.hour:
-                why = "has no known price" if info.price is None else "is paid by the hour"
-                msg = f"model {info.id} {why}, so no usd budget can be kept; cap tokens or seconds"
-                raise ConfigError(msg)
-    least = sum(len(task.spec.split()) + 1 for task in dev)
-    if budget.tokens is not None and budget.tokens < least:
-        msg = (
-            f"a budget of {budget.tokens:,} tokens is below one trial, whose specs alone "
-            f"have about {least:,}; give at least tokens={least}, and rather 100 times that"
-        )
-        raise ConfigError(msg)
+    if budget.usd is None:
+        return
+    for info in (info for model_id in models for info in catalogue.answering(model_id)):
+        if info.price is None or info.price.hour:
+            why = "has no known price" if info.price is None else "is paid by the hour"
+            msg = f"model {info.id} {why}, so no usd budget can be kept; cap tokens or seconds"
+            raise ConfigError(msg)

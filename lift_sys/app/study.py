@@ -1,11 +1,11 @@
 """Optimizing from Python: one function, and what it gives back.
 
-Owns the words of the API. The work is that of a job (``run``) for our programs, and of ``own_job``
-for a caller's own.
+Owns the words of the API. The work is that of a job, as at the command line (``run``).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +18,14 @@ from rich.console import Console
 
 from lift_sys.app import environment, jobs
 from lift_sys.app.data import Data
-from lift_sys.app.own_job import OwnJob
+from lift_sys.app.job import Job
 from lift_sys.app.own_program import Metric
-from lift_sys.app.own_run import optimize_own
 from lift_sys.app.own_tasks import DEV, TRAIN, Tasks, own_data
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report
+from lift_sys.app.run import Outcome
+from lift_sys.app.run import optimize as run_job
+from lift_sys.app.store import RunDirectory
 from lift_sys.config import JOINT, Choice, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.sandbox import Sandbox, create_sandbox
@@ -114,6 +116,23 @@ class Study:
     run: Path
     _at: Callable[[Trial], dspy.Module] | None = field(repr=False)
 
+    @classmethod
+    def of(cls, job: Job, outcome: Outcome) -> Study:
+        """Return what a finished job gives back."""
+        search, report = outcome.search, outcome.report
+        trials = tuple(search.trials) if search else ()
+        members = report.front.members if report.front else ()
+        return cls(
+            program=job.ready(outcome.winner),
+            artifact=outcome.artifact if job.exportable else None,
+            trials=trials,
+            front=tuple(trials[member.trial] for member in members),
+            report=report,
+            text=outcome.text,
+            run=outcome.run,
+            _at=search and (lambda trial: job.ready(search.at(job.program, trial.point))),
+        )
+
     def at(self, trial: Trial) -> dspy.Module:
         """Return the program of a trial, ready to be called.
 
@@ -161,38 +180,33 @@ def optimize(
         LiftError: A model, disk, backend or sandbox failure. What was done is kept.
     """
     environment.prepare()
+    _check_names(options)
+    data = own_data(tasks, dev, options.get("seed", 0))
+    shown = options.get("show", False)
+    with _sandbox(unsafe=options.get("unsafe", False)) as sandbox:
+        given = make_program(program, sandbox) if isinstance(program, str) else program.deepcopy()
+        given.set_lm(None)
+        job = Job.of_caller(
+            given,
+            _config(given, data, model, options),
+            data,
+            options.get("optimizer", JOINT),
+            (metric, options.get("threshold", 1.0)),
+            None if isinstance(model, str) else model,
+        )
+        run = RunDirectory(job.place(Path(options.get("runs", "runs"))))
+        # The stream itself: an optimizer's own output on standard error is kept away.
+        with Progress(Console(file=sys.stderr, quiet=not shown), {}) as progress:
+            outcome = run_job(job, run, sandbox, progress)
+    return Study.of(job, outcome)
+
+
+def _check_names(options: Options) -> None:
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
         known = ", ".join(Options.__annotations__)
         msg = f"optimize has no option {unknown[0]!r}; it has: {known}"
         raise ConfigError(msg)
-    console = Console(stderr=True, quiet=not options.get("show", False))
-    with _sandbox(unsafe=options.get("unsafe", False)) as sandbox:
-        given = make_program(program, sandbox) if isinstance(program, str) else program.deepcopy()
-        given.set_lm(None)
-        data = own_data(tasks, dev, options.get("seed", 0))
-        job = OwnJob(
-            program=given,
-            metric=metric,
-            threshold=options.get("threshold", 1.0),
-            optimizer=options.get("optimizer", JOINT),
-            config=_config(given, data, model, options),
-            data=data,
-            lm=None if isinstance(model, str) else model,
-        )
-        with Progress(console, {}) as progress:
-            found = optimize_own(job, Path(options.get("runs", "runs")), sandbox, progress)
-    members = found.report.front.members if found.report.front else ()
-    return Study(
-        program=found.program,
-        artifact=found.artifact,
-        trials=found.trials,
-        front=tuple(found.trials[member.trial] for member in members),
-        report=found.report,
-        text=found.text,
-        run=found.run,
-        _at=found.at,
-    )
 
 
 def _config(program: dspy.Module, data: Data, model: str | dspy.LM, options: Options) -> RunConfig:

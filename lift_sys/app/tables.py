@@ -245,6 +245,17 @@ def _footer(report: Report) -> str:
     return (
         f"Whole run: {usage.calls} answers generated, {usage.completion_tokens:,} tokens out, "
         f"{usage.prompt_tokens:,} in ({_cached(usage):.0%} from the prefix cache), "
-        f"{usage.seconds:.0f} s in the model and {report.overhead_seconds:.1f} s outside it "
-        f"({report.share_outside_model:.1%}).{spent_sentence(report.spent)}"
+        f"{_time_spent(report)}.{spent_sentence(report.spent)}"
+    )
+
+
+def _time_spent(report: Report) -> str:
+    if report.overhead_seconds is None:
+        return (
+            f"{report.usage.seconds:.0f} s of calls, which overlapped: backends were busy for "
+            f"{report.busy_seconds:.0f} s"
+        )
+    return (
+        f"{report.usage.seconds:.0f} s in the model and {report.overhead_seconds:.1f} s outside it "
+        f"({report.share_outside_model:.1%})"
     )

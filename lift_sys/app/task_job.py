@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from lift_sys.app.export import Artifact
+from lift_sys.config import Budget
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import Versioned
 from lift_sys.tasks import Task
@@ -21,6 +22,8 @@ class TaskJob(Versioned):
         label: What the program is called.
         rollout: Another number draws other samples.
         unsafe: Whether generated code may run where no sandbox layer holds.
+        budget: What the calls there may spend; the one that reaches it is the last.
+        known: Answers that were generated for it before a budget ended it.
     """
 
     current_version: ClassVar[int] = 1
@@ -31,6 +34,8 @@ class TaskJob(Versioned):
     label: str
     rollout: int
     unsafe: bool
+    budget: Budget = Budget()
+    known: tuple[StoredCall, ...] = ()
 
 
 class TaskAnswer(Versioned):
@@ -38,10 +43,11 @@ class TaskAnswer(Versioned):
 
     Attributes:
         row: Of the task, or ``None`` where it could not be executed.
-        calls: Answers that were generated, also where there is no row.
+        calls: Answers that were generated now, also where there is no row.
         error: Why there is no row, in one sentence.
         infrastructure: Whether that is a failure there, which another try may not have, and no
             fault of the job.
+        spent: Whether the budget that was sent ended it.
     """
 
     current_version: ClassVar[int] = 1
@@ -50,3 +56,4 @@ class TaskAnswer(Versioned):
     calls: tuple[StoredCall, ...] = ()
     error: str = ""
     infrastructure: bool = True
+    spent: bool = False

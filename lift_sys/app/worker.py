@@ -12,21 +12,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lift_sys.app.bench import open_bench
 from lift_sys.app.data import Data, load_data
 from lift_sys.app.database import Database
-from lift_sys.app.pool import POOL, Source
+from lift_sys.app.finding import search_jointly
+from lift_sys.app.job import Job
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import before_final, models_and_evaluator, run_directory
-from lift_sys.app.searching import SEARCH, compile_winner, prepare_search
 from lift_sys.app.shared_run import SHARED_SLOTS, SharedRun, basis_of
-from lift_sys.app.spending import Spending
 from lift_sys.app.store import RunDirectory
-from lift_sys.config import JOINT, RunConfig
+from lift_sys.config import JOINT
 from lift_sys.errors import ConfigError
 from lift_sys.record import digest
 from lift_sys.sandbox.base import Sandbox
 from optimizers.joint import JointSearch
-from programs.presets import make_program
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,7 @@ class Meeting:
 
 
 @contextmanager
-def opened_run(
-    config: RunConfig, data: Data, runs: Path, meeting: Meeting | None
-) -> Iterator[RunDirectory]:
+def opened_run(job: Job, runs: Path, meeting: Meeting | None) -> Iterator[RunDirectory]:
     """Open the run of a job: its directory, or a shared study that is begun or joined.
 
     Raises:
@@ -70,8 +66,9 @@ def opened_run(
             belongs to one process: containers, or an optimizer other than the joint search.
         StoreError: Database or disk do not answer.
     """
+    config, data = job.config, job.data
     if meeting is None:
-        yield run_directory(config, data, runs)
+        yield RunDirectory(job.place(runs))
         return
     if config.optimizer != JOINT:
         msg = f"the optimizer {config.optimizer!r} works in one process; share a joint search"
@@ -82,8 +79,7 @@ def opened_run(
     database = Database(meeting.storage)
     # A directory of its own: what the same job left on this machine alone is not this study's.
     place = runs / f"study-{digest([str(database), meeting.study])[:12]}"
-    path = run_directory(config, data, place).path
-    with closing(SharedRun(path, database, meeting.study)) as run:
+    with closing(SharedRun(job.place(place), database, meeting.study)) as run:
         run.begin(config, basis_of(dict(data.hashes)), meeting.slots or SHARED_SLOTS)
         yield run
 
@@ -113,14 +109,6 @@ def work(run: SharedRun, data: Data, sandbox: Sandbox, progress: Progress) -> Jo
         BudgetSpent: Before a trial was complete.
         LiftError: A model, database, backend or sandbox failure. What was done is kept.
     """
-    config, rows = run.config, run.rows()
-    spending = Spending(run.allowance, run.ledger(), before_final(rows))
-    kept = (rows, run.calls())
-    models, evaluator = models_and_evaluator(config, run, kept, sandbox, spending, progress)
-    spending.account.enter(POOL)
-    student = make_program("single", sandbox).with_models(models)
-    source = Source(config, data, evaluator, sandbox, models)
-    search = prepare_search(source, student, run, progress)
-    with spending.search(SEARCH, len(data.dev)):
-        compile_winner(search, student, data, progress)
+    job = Job.of(run.config, data, sandbox)
+    search, _ = search_jointly(open_bench(job, run, sandbox, progress, run.allowance))
     return search

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -29,19 +29,14 @@ from dspy.lm15 import Request, Response
 
 from lift_sys.config import Budget
 from lift_sys.errors import ProviderError
-from lift_sys.inference.charge import Charge
+from lift_sys.inference.charge import Charge, most_tokens
 from lift_sys.inference.chat import SUPPORTED_PARAMS, chat_body
 from lift_sys.inference.failures import RefusedError, TimedOutError
 from lift_sys.inference.ledger import Ledger, LedgerEntry, Spend, amount
-from lift_sys.inference.model_info import Price
+from lift_sys.inference.limits import reached, share_of
+from lift_sys.inference.model_info import FREE, Price
 from lift_sys.inference.replay import Engine, ReplayEngine, call_key
 from lift_sys.inference.usage import CallRecord, current_stage, recording, stage
-
-BYTES_PER_TOKEN = 2
-"""Fewest bytes of UTF-8 that a token of a prompt is expected to have; code and English have 3."""
-
-TOKENS_PER_MESSAGE = 16
-"""Most tokens that a chat template puts around a message."""
 
 
 def nothing() -> Spend:
@@ -111,15 +106,29 @@ class Account:
         finally:
             self._release(key)
 
-    def refuse_if_spent(self) -> None:
-        """Refuse what is to be done elsewhere, where calls cannot be refused one by one.
+    @contextmanager
+    def entrusting(self, task: str, expected: Callable[[], int]) -> Iterator[Budget]:
+        """Reserve for a task that is done elsewhere, and yield what it may spend there.
+
+        Args:
+            task: Its key.
+            expected: Tells how many tokens to reserve, now; 0 reserves all that the job has.
 
         Raises:
             RefusedError: The budget is spent.
         """
-        budget, aside = self._limits(), self._aside()
-        spent = sum(self._ledger.by_phase().values(), Spend())
-        self._refuse_if_reached(budget, spent, aside)
+        taken: list[Spend] = []
+        with self._changed:
+            while True:
+                budget = self._limits()
+                most = expected() or budget.tokens or 0
+                if self._reserved(Charge(task, "", FREE, 0, most), task, taken.append):
+                    break
+                self._changed.wait(self._ledger.poll)
+        try:
+            yield share_of(budget, taken[-1], most)
+        finally:
+            self._release(task)
 
     def book(self, charge: Charge, record: CallRecord) -> None:
         """Note a call that was made elsewhere; a free one that is noted already counts once.
@@ -139,15 +148,17 @@ class Account:
                 self._changed.wait(self._ledger.poll)
             return key
 
-    def _reserved(self, charge: Charge, key: str) -> bool:
-        """Reserve the call; say whether that was possible, with those in flight now."""
+    def _reserved(self, charge: Charge, key: str, tell: Callable[[Spend], object] = bool) -> bool:
+        """Reserve the call; say whether that was possible, and tell what is taken without it."""
         budget, aside = self._limits(), self._aside()
         place = f"{self._phase}/{budget.model_dump_json()}"
 
         def fits(spent: Spend, in_flight: Spend) -> bool:
             self._refuse_if_reached(budget, spent, aside)
             now = Spend(seconds=self._running - self._ledger.running)
-            return not _reached(budget, spent + now + aside + in_flight)
+            taken = spent + now + aside + in_flight
+            tell(taken)
+            return not reached(budget, taken)
 
         why = self._ledger.refusal(place)
         if why is not None:
@@ -172,7 +183,7 @@ class Account:
     def _refuse_if_reached(self, budget: Budget, spent: Spend, aside: Spend) -> None:
         """Refuse a call if what is surely spent, by now, reaches a limit."""
         spent = spent + Spend(seconds=self._running - self._ledger.running)
-        if name := _reached(budget, spent + aside):
+        if name := reached(budget, spent + aside):
             raise RefusedError(self._refusal(budget, name, spent, aside))
 
     def _refusal(self, budget: Budget, name: str, spent: Spend, aside: Spend) -> str:
@@ -210,14 +221,6 @@ class Account:
             seconds=seconds,
             running=self._running,
         )
-
-
-def _reached(budget: Budget, taken: Spend) -> str | None:
-    """Return the name of a limit that is reached."""
-    for name, limit in budget.model_dump().items():
-        if limit is not None and getattr(taken, name) >= limit:
-            return str(name)
-    return None
 
 
 class PaidEngine:
@@ -286,9 +289,3 @@ def pay_from(account: Account, lm: dspy.LM, model: str, price: Price | None) -> 
     """
     if isinstance(lm.engine, ReplayEngine):
         lm.engine.put_before(lambda e, weights: PaidEngine(e, weights, account, model, price))
-
-
-def most_tokens(body: Mapping[str, Any]) -> int:
-    """Return about the most tokens that the prompt of a chat body can have."""
-    size = sum(len(m["content"].encode()) // BYTES_PER_TOKEN for m in body["messages"])
-    return size + TOKENS_PER_MESSAGE * len(body["messages"])

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lift_sys.inference.model_info import Price
+
+BYTES_PER_TOKEN = 2
+"""Fewest bytes of UTF-8 that a token of a prompt is expected to have; code and English have 3."""
+
+TOKENS_PER_MESSAGE = 16
+"""Most tokens that a chat template puts around a message."""
 
 
 @dataclass(frozen=True)
@@ -33,3 +41,9 @@ class Charge:
     def usd(self, prompt_tokens: int, completion_tokens: int, seconds: float = 0.0) -> float:
         """Return what a call costs; nothing where the price is not known."""
         return self.price.of(prompt_tokens, completion_tokens, seconds) if self.price else 0.0
+
+
+def most_tokens(body: Mapping[str, Any]) -> int:
+    """Return about the most tokens that the prompt of a chat body can have."""
+    size = sum(len(m["content"].encode()) // BYTES_PER_TOKEN for m in body["messages"])
+    return size + TOKENS_PER_MESSAGE * len(body["messages"])

@@ -11,12 +11,14 @@ import pytest
 from dspy.lm15 import Request
 from rich.console import Console
 
-from lift_sys.app import estimate, jobs, models
+from lift_sys.app import affordable, jobs, models
 from lift_sys.app.data import load_data
 from lift_sys.app.export import load_artifact
+from lift_sys.app.job import Job
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import Outcome, optimize, run_directory
+from lift_sys.app.run import Outcome, optimize
 from lift_sys.app.spending import Spending
+from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import BudgetSpent
 from lift_sys.inference.ledger import LedgerEntry, Spend
@@ -62,7 +64,7 @@ class Model:
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
     monkeypatch.chdir(tmp_path)
     # Scripted answers are shorter than those of the model whose rates are known.
-    monkeypatch.setattr(estimate, "shipped_rates", dict)
+    monkeypatch.setattr(affordable, "shipped_rates", dict)
     made = Model()
     monkeypatch.setattr(models, "build_lm", made.build)
     return made
@@ -98,9 +100,9 @@ def job(budget: Budget | None = None) -> RunConfig:
 
 def run(folder: Path, sandbox: Sandbox, budget: Budget | None = None) -> Outcome:
     config = job(budget)
-    data, progress = load_data(config), Progress(Console(quiet=True), {})
-    directory = run_directory(config, data, folder / "runs")
-    return optimize(config, data, directory, sandbox, progress, None)
+    asked = Job.of(config, load_data(config), sandbox)
+    directory = RunDirectory(asked.place(folder / "runs"))
+    return optimize(asked, directory, sandbox, Progress(Console(quiet=True), {}))
 
 
 def entries(folder: Path) -> list[LedgerEntry]:

@@ -23,7 +23,7 @@ from lift_sys.app.export import (
 from lift_sys.app.models import model_source, models_of_job, priced
 from lift_sys.app.report import Report
 from lift_sys.app.space import check_costs, check_space
-from lift_sys.app.spending import check_budget
+from lift_sys.app.spending import check_prices
 from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
 from lift_sys.inference import breaker, catalogue
@@ -223,14 +223,14 @@ def test_what_a_chain_costs_is_known_where_its_members_costs_are(own: Engines) -
     space: dict[str, Any] = {"temperature": (0.0,)}
     job = RunConfig(model=CHAIN, space=space, objectives=("usd",))
     check_costs(job)
-    check_budget(Budget(usd=1.0), models_of_job(job), ())
+    check_prices(Budget(usd=1.0), models_of_job(job))
     assert priced(job)
     unknown = job.model_copy(update={"model": "small>unpriced"})
     assert not priced(unknown)
     with pytest.raises(ConfigError, match="what unpriced costs is not known"):
         check_costs(unknown)
     with pytest.raises(ConfigError, match="model unpriced has no known price"):
-        check_budget(Budget(usd=1.0), models_of_job(unknown), ())
+        check_prices(Budget(usd=1.0), models_of_job(unknown))
     free = job.model_copy(update={"model": "qwen2.5-coder-0.5b>qwen2.5-coder-1.5b"})
     with pytest.raises(ConfigError, match="costs no USD here"):
         check_costs(free)

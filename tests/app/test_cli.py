@@ -193,7 +193,7 @@ def test_a_wrong_configuration(
         ("tokens", "KEY=VALUE"),
         ("euros=3", "tokens, usd, seconds"),
         ("tokens=many", "budget.tokens"),
-        ("tokens=20", "at least tokens="),
+        ("tokens=20", "takes about 5,428; give at least that"),
     ],
 )
 def test_a_wrong_budget(tmp_path: Path, option: str, words: str) -> None:

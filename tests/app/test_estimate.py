@@ -13,13 +13,11 @@ from lift_sys.app.estimate import (
     Cost,
     Estimate,
     Estimator,
-    check_evaluation,
     estimate_job,
 )
 from lift_sys.app.rates import StageRate
 from lift_sys.app.space import search_space
 from lift_sys.config import RunConfig
-from lift_sys.errors import ConfigError
 from lift_sys.sandbox.base import ClosedSandbox
 from programs.presets import make_program
 
@@ -123,45 +121,6 @@ def test_the_mean_lies_between_the_cheapest_and_the_dearest_point() -> None:
 
     assert mean.low.tokens_out == pytest.approx(110)
     assert 110 < mean.high.tokens_out < 330
-
-
-def test_a_search_that_cannot_pay_for_one_evaluation_is_refused(data: Data) -> None:
-    with pytest.raises(ConfigError, match=r"one evaluation of all dev tasks takes about 1,\d{3};"):
-        check_evaluation(RunConfig(search_tokens=100), data)
-
-
-def test_the_least_that_is_named_is_enough(data: Data) -> None:
-    with pytest.raises(ConfigError) as refusal:
-        check_evaluation(RunConfig(search_tokens=1), data)
-    least = int(str(refusal.value).split("about ")[1].split(";")[0].replace(",", ""))
-
-    check_evaluation(RunConfig(search_tokens=least), data)
-    with pytest.raises(ConfigError):
-        check_evaluation(RunConfig(search_tokens=least - 1), data)
-
-
-def test_without_first_points_the_cheapest_point_is_what_must_be_paid(data: Data) -> None:
-    dear = RunConfig(space={"temperature": (0.0,), "ir_detail": ("basic",)}, first_points=())
-    cheap = RunConfig(space={"temperature": (0.0,), "ir_detail": ("basic", "none")})
-    cheap = cheap.model_copy(update={"first_points": (), "search_tokens": 600})
-
-    check_evaluation(cheap, data)
-    with pytest.raises(ConfigError, match="one evaluation"):
-        check_evaluation(dear.model_copy(update={"search_tokens": 600}), data)
-
-
-def test_a_budget_must_pay_for_one_evaluation(data: Data) -> None:
-    check_evaluation(RunConfig.model_validate({"budget": {"usd": 0.0001}}), data)  # it is free
-    with pytest.raises(ConfigError, match="the budget in tokens is 3,000, and one evaluation"):
-        check_evaluation(RunConfig.model_validate({"budget": {"tokens": 3_000}}), data)
-
-
-def test_where_nothing_was_measured_a_task_needs_a_token(data: Data) -> None:
-    unknown = RunConfig(model="qwen2.5-coder-7b", search_tokens=8)
-
-    check_evaluation(unknown, data)
-    with pytest.raises(ConfigError, match="about 8;"):
-        check_evaluation(unknown.model_copy(update={"search_tokens": 7}), data)
 
 
 def test_an_empty_estimate_stays_within_any_limit() -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from lift_sys.app.data import load_data
 from lift_sys.app.explain import explain
+from lift_sys.app.job import Job
 from lift_sys.app.pool import StoredPool
-from lift_sys.app.run import run_path
 from lift_sys.config import RunConfig
 from lift_sys.errors import ConfigError, StoreError
+from lift_sys.sandbox.base import ClosedSandbox
 from optimizers.pools import DemoSet, Pool
 
 
@@ -52,7 +53,7 @@ def test_sets_that_cannot_join_are_not_promised(tmp_path: Path) -> None:
 
 def test_a_stored_pool_is_what_counts(tmp_path: Path) -> None:
     job = RunConfig()
-    run = run_path(job, load_data(job), tmp_path)
+    run = Job.of(job, load_data(job), ClosedSandbox()).place(tmp_path)
     run.mkdir()
     sets = [DemoSet(name=n, tasks=tuple("abcdefghij"), demos={}) for n in ("none", "bank")]
     pool = Pool(sets=tuple(sets))
@@ -104,7 +105,7 @@ def test_an_optimizer_of_dspys_searches_no_space(tmp_path: Path) -> None:
 
 def test_a_broken_pool_is_named(tmp_path: Path) -> None:
     job = RunConfig()
-    run = run_path(job, load_data(job), tmp_path)
+    run = Job.of(job, load_data(job), ClosedSandbox()).place(tmp_path)
     run.mkdir()
     (run / "pool.json").write_text("{")
     with pytest.raises(StoreError, match=r"pool\.json was not written by this release"):
@@ -119,7 +120,7 @@ def test_a_model_that_was_never_measured_has_no_figures(tmp_path: Path) -> None:
 
 
 def test_what_a_job_would_refuse_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="this program has"):
+    with pytest.raises(ConfigError, match="hypers of this program are"):
         said(RunConfig(space={"no": (1,)}), tmp_path)
     with pytest.raises(ConfigError, match="one evaluation of all dev tasks takes"):
         said(RunConfig(search_tokens=5), tmp_path)

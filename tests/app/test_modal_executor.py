@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lift_sys.app import cli, cli_models, estimate, modal_executor, models
+from lift_sys.app import affordable, cli, cli_models, modal_executor, models
 from lift_sys.app.containers import check_executor
 from lift_sys.app.export import load_artifact
 from lift_sys.app.store import RunDirectory
@@ -59,7 +59,7 @@ def modal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandingModal:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Model:
     """The model of this machine; its answers are shorter than those whose rates are known."""
-    monkeypatch.setattr(estimate, "shipped_rates", dict)
+    monkeypatch.setattr(affordable, "shipped_rates", dict)
     return model_here(monkeypatch)
 
 
@@ -107,8 +107,8 @@ def start(folder: Path, *options: str, runs: str = "runs") -> str:
     return done.output
 
 
-def run_of(folder: Path, runs: str = "runs") -> RunDirectory:
-    (path,) = (folder / runs).glob("*/rows.jsonl")
+def run_of(folder: Path, runs: str = "runs", *, rows: bool = True) -> RunDirectory:
+    (path,) = (folder / runs).glob("*/rows.jsonl" if rows else "*/ledger.jsonl")
     return RunDirectory(path.parent)
 
 
@@ -227,7 +227,7 @@ def test_a_budget_counts_what_containers_spend(
     start(tmp_path, *IN_ONE, "--budget", "tokens=1000000")
 
     assert refused.value.exit_code == 3
-    assert spent == sum(row.usage.total_tokens for row in kept) > 0
+    assert spent >= sum(row.usage.total_tokens for row in kept) > 0
     assert sent < len(modal.sent)
     assert not here.engine.requests
 

@@ -16,12 +16,14 @@ from dspy.lm15 import Request
 from rich.console import Console
 
 from lift_sys.app import models
+from lift_sys.app.bench import make_evaluator
 from lift_sys.app.data import Data
 from lift_sys.app.export import build_program, load_artifact
+from lift_sys.app.job import Job as WholeJob
 from lift_sys.app.models import models_of_job
 from lift_sys.app.pool import Source, obtain_pool, teach
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import make_evaluator, optimize, run_directory
+from lift_sys.app.run import optimize
 from lift_sys.app.show import render_artifact
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig, Teacher
@@ -235,11 +237,9 @@ def test_a_job_finds_instructions_that_are_exported(
     config = RunConfig.model_validate(MORE.model_copy(update=changes).model_dump())
 
     def run() -> Any:
-        directory, progress = (
-            run_directory(config, DATA, tmp_path),
-            Progress(Console(quiet=True), {}),
-        )
-        return optimize(config, DATA, directory, sandbox, progress, None)
+        asked = WholeJob.of(config, DATA, sandbox)
+        directory = RunDirectory(asked.place(tmp_path))
+        return optimize(asked, directory, sandbox, Progress(Console(quiet=True), {}))
 
     outcome = run()
     artifact = load_artifact(outcome.artifact)

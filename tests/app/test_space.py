@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from lift_sys.app.space import asked_predictors, check_space, search_space
+from lift_sys.app.space import (
+    asked_predictors,
+    check_space,
+    check_temperatures,
+    search_space,
+)
 from lift_sys.config import DEFAULT_SPACE, RunConfig
 from lift_sys.errors import ConfigError
 from optimizers.pools import DemoSet, Instructions, Pool
@@ -42,25 +47,28 @@ def test_the_choice_of_demos_can_be_searched_for_each_stage() -> None:
             f"{stage}.demo_count": (0, 8),
             f"{stage}.demo_tokens": (500, 32_768),
         }
-        check_space(config(space), SANDBOX)
+        check_space(config(space), PROGRAM)
 
 
 @pytest.mark.parametrize(
     ("space", "says"),
     [
-        ({"demo_choice": ("fixed",)}, "the space names 'demo_choice'; this program has: .*demo_ch"),
+        (
+            {"demo_choice": ("fixed",)},
+            "the space names 'demo_choice', and the hypers of this program are: .*demo_ch",
+        ),
         ({CHOICE: ("random",)}, "'random' is not a value .* 'fixed', 'nearest'"),
         ({"code_generator.demo_count": (9,)}, "9 is not a value"),
     ],
 )
 def test_a_space_that_the_program_lacks_is_refused(space: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        check_space(config(space), SANDBOX)
+        check_space(config(space), PROGRAM)
 
 
 def test_a_space_without_temperatures_is_refused() -> None:
     with pytest.raises(ConfigError, match="which temperatures"):
-        check_space(RunConfig(space={"n": (1,)}), SANDBOX)
+        check_temperatures(RunConfig(space={"n": (1,)}))
 
 
 def needs(job: RunConfig, pool: Pool = NO_WORDS) -> dict[str, Any]:

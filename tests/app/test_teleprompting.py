@@ -14,11 +14,13 @@ from dspy.lm15 import Request
 from rich.console import Console
 from typer.testing import CliRunner
 
-from lift_sys.app import cli, cli_models, estimate, models
+from lift_sys.app import affordable, cli, cli_models, models
 from lift_sys.app.data import Data
 from lift_sys.app.export import build_program, load_artifact
+from lift_sys.app.job import Job
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import Outcome, optimize, run_directory
+from lift_sys.app.run import Outcome, optimize
+from lift_sys.app.store import RunDirectory
 from lift_sys.app.teleprompting import ONLY_JOINT, check_optimizer, predictors_of
 from lift_sys.config import RunConfig
 from lift_sys.errors import BudgetSpent, ConfigError, ProviderError
@@ -68,13 +70,14 @@ def install(monkeypatch: pytest.MonkeyPatch, script: Callable[[Request], str]) -
 
     monkeypatch.setattr(models, "build_lm", build)
     # Scripted answers are shorter than those of the model whose rates are known.
-    monkeypatch.setattr(estimate, "shipped_rates", dict)
+    monkeypatch.setattr(affordable, "shipped_rates", dict)
     return made
 
 
 def run(job: RunConfig, runs: Path, sandbox: Sandbox, data: Data = DATA) -> Outcome:
     with Progress(Console(file=io.StringIO()), {}) as progress:
-        return optimize(job, data, run_directory(job, data, runs), sandbox, progress, None)
+        asked = Job.of(job, data, sandbox)
+        return optimize(asked, RunDirectory(asked.place(runs)), sandbox, progress)
 
 
 @pytest.mark.parametrize("name", RECIPES)

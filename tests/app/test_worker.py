@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from dspy.lm15 import Request
 from rich.console import Console
 
-from lift_sys.app import estimate
-from lift_sys.app import run as module
+from lift_sys.app import affordable, bench
 from lift_sys.app.data import load_data
 from lift_sys.app.database import LEDGER, Database
 from lift_sys.app.export import load_artifact
+from lift_sys.app.job import Job
 from lift_sys.app.progress import Progress
+from lift_sys.app.run import optimize
 from lift_sys.app.worker import Meeting, joined_run, opened_run, work
 from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import BudgetSpent, ConfigError
@@ -30,6 +31,7 @@ from lift_sys.inference.model_info import FREE
 from lift_sys.inference.replay import Calls, ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.sandbox import Sandbox
+from lift_sys.sandbox.base import ClosedSandbox
 from programs.stages import Models
 from tests.app.test_blame import IR
 
@@ -57,9 +59,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
         pay_from(account, lm, "scripted", FREE)
         return lambda _: lm
 
-    monkeypatch.setattr(module, "model_source", source)
+    monkeypatch.setattr(bench, "model_source", source)
     # Scripted answers are shorter than those of the model whose rates are known.
-    monkeypatch.setattr(estimate, "shipped_rates", dict)
+    monkeypatch.setattr(affordable, "shipped_rates", dict)
     return engine
 
 
@@ -94,10 +96,14 @@ def quiet() -> Progress:
     return Progress(Console(file=io.StringIO()), {})
 
 
+def job_of(config: RunConfig, sandbox: Sandbox) -> Job:
+    return Job.of(config, load_data(config), sandbox)
+
+
 def begin(config: RunConfig, runs: Path, meeting: Meeting | None, sandbox: Sandbox) -> Any:
-    data = load_data(config)
-    with opened_run(config, data, runs, meeting) as run:
-        return module.optimize(config, data, run, sandbox, quiet(), None)
+    job = job_of(config, sandbox)
+    with opened_run(job, runs, meeting) as run:
+        return optimize(job, run, sandbox, quiet())
 
 
 def helped(meeting: Meeting, folder: Path, sandbox: Sandbox) -> Any:
@@ -113,7 +119,7 @@ def test_a_job_in_two_processes_asks_and_ends_as_in_one(
     engine.bodies.clear()
 
     meeting = Meeting(storage, "job", slots=2)
-    with opened_run(config, load_data(config), tmp_path / "runs", meeting):
+    with opened_run(job_of(config, sandbox), tmp_path / "runs", meeting):
         pass  # begun, so that the worker finds it
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(begin, config, tmp_path / "runs", meeting, sandbox)
@@ -139,7 +145,7 @@ def test_a_worker_with_other_tasks_is_refused(
     config: RunConfig, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     meeting = Meeting(f"sqlite:///{tmp_path}/study.db", "job")
-    with opened_run(config, load_data(config), tmp_path / "runs", meeting):
+    with opened_run(job_of(config, sandbox), tmp_path / "runs", meeting):
         pass
     write_tasks(Path(config.dev_data), "dev", "beta", "delta")
 
@@ -155,7 +161,7 @@ def test_a_budget_is_shared_and_a_larger_one_ends_as_if_there_had_been_none(
 
     def start(tokens: int) -> list[Any]:
         job = config.model_copy(update={"budget": Budget(tokens=tokens)})
-        with opened_run(job, load_data(job), tmp_path / "runs", meeting):
+        with opened_run(job_of(job, sandbox), tmp_path / "runs", meeting):
             pass  # begun, so that the worker finds it
 
         def end(call: Any, *args: Any) -> Any:
@@ -204,7 +210,7 @@ def test_an_optimizer_that_works_in_one_process_is_refused(
     other = config.model_copy(update={"optimizer": "simba"})
 
     with pytest.raises(ConfigError, match="'simba' works in one process"):
-        opened_run(other, load_data(other), tmp_path / "runs", meeting).__enter__()
+        opened_run(job_of(other, ClosedSandbox()), tmp_path / "runs", meeting).__enter__()
 
 
 @pytest.mark.parametrize("named", [("sqlite:///x", None, None), (None, "s", None), (None, None, 4)])

@@ -17,8 +17,8 @@ from dspy.utils.exceptions import LMError
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent, StoreError
 from lift_sys.inference import catalogue
-from lift_sys.inference.budget import Account, most_tokens, pay_from
-from lift_sys.inference.charge import Charge
+from lift_sys.inference.budget import Account, pay_from
+from lift_sys.inference.charge import Charge, most_tokens
 from lift_sys.inference.failures import EngineError, TimedOutError
 from lift_sys.inference.ledger import Fits, LedgerEntry, Spend
 from lift_sys.inference.model_info import FREE, Price

@@ -1,0 +1,48 @@
+"""A caller's own model: what tells it from others, and how a job keeps and pays for its answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dspy
+
+from lift_sys.config import Budget
+from lift_sys.errors import ConfigError
+from lift_sys.inference.budget import Account, pay_from
+from lift_sys.inference.replay import Calls, ReplayEngine
+from lift_sys.record import digest
+
+
+def describe_model(lm: dspy.LM) -> str:
+    """Return what tells a model from others: its name, what is asked of it, and its engine."""
+    settings = {key: value for key, value in lm.kwargs.items() if "key" not in key}
+    return digest([lm.model, {key: str(value) for key, value in settings.items()}])
+
+
+def check_counted(lm: dspy.LM, budget: Budget) -> None:
+    """Refuse a budget that nobody can keep with this model.
+
+    Raises:
+        ConfigError: It is in USD, or the model has no engine whose answers are counted.
+    """
+    counted = _has_engine(lm)
+    if budget.usd is not None or (budget != Budget() and not counted):
+        msg = (
+            f"what {lm.model} costs is not known here, so this budget cannot be kept; "
+            "limit the trials"
+        )
+        raise ConfigError(msg)
+
+
+def paid_model(lm: dspy.LM, calls: Calls, account: Account) -> dspy.LM:
+    """Return a model whose answers are stored and paid for, where it has an engine of its own."""
+    if not _has_engine(lm):
+        return lm
+    engine: Any = lm.engine
+    paid = lm.copy(engine=ReplayEngine(engine, describe_model(lm), calls))
+    pay_from(account, paid, lm.model, None)
+    return paid
+
+
+def _has_engine(lm: dspy.LM) -> bool:
+    return hasattr(getattr(lm, "engine", None), "complete")
