@@ -16,6 +16,7 @@ import typer
 
 from lift_sys.app import (
     cli_artifact,
+    cli_assess,
     cli_measure,
     cli_modal,
     cli_models,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_optimize.app)
 app.add_typer(cli_artifact.app)
+app.add_typer(cli_assess.app)
 app.add_typer(cli_measure.app)
 app.add_typer(cli_worker.app)
 app.add_typer(cli_models.app, name="models")
