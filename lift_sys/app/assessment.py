@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lift_sys.app.affordable import check_budget
 from lift_sys.app.assessment_report import (
     Assessment,
     Climbed,
@@ -25,12 +26,13 @@ from lift_sys.app.assessment_report import (
 )
 from lift_sys.app.assessment_tables import markdown
 from lift_sys.app.assessment_words import NO_WEIGHTS
+from lift_sys.app.bench import make_evaluator
 from lift_sys.app.measure import TaskSet, directory_of
 from lift_sys.app.models import model_source
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import make_evaluator
+from lift_sys.app.report_files import write_report
 from lift_sys.app.rungs import Point, missing, point
-from lift_sys.app.spending import BudgetUse, check_budget
+from lift_sys.app.spending import BudgetUse, check_prices
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent, ConfigError, ModelError, ProviderError
@@ -88,6 +90,7 @@ def check_question(question: Question, data: TaskSet, budget: Budget) -> None:
         msg = f"{data.name} has no tasks to assess on"
         raise ConfigError(msg)
     asked = [model for model in question.ladder.ids if missing(model) is None]
+    check_prices(budget, asked)
     check_budget(budget, asked, data.tasks)
 
 
@@ -134,8 +137,7 @@ class Assessing:
             except BudgetSpent as spent:
                 end, cut = End(Reason.BUDGET, self._at), spent
             made = make_assessment(self._question, self._data, self._climbed(end, ledger))
-            directory.write("report.json", made.model_dump_json(indent=2) + "\n")
-            directory.write("report.md", markdown(made))
+            write_report(directory, made, markdown(made))
         if cut:
             raise BudgetSpent(f"{cut}; {self.path / 'report.md'} says how far it came") from cut
         if not made.order:
