@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from lift_sys.app.data import Data
 from lift_sys.app.estimate import NO_DEMOS, Cost, Estimate, Estimator, cost_of, sampled
 from lift_sys.app.models import models_of_job
 from lift_sys.app.rates import StageRate, shipped_rates
 from lift_sys.app.space import search_space
-from lift_sys.config import RunConfig
+from lift_sys.config import Budget, RunConfig
 from lift_sys.errors import ConfigError
+from lift_sys.tasks import Task
 from programs.spec_to_code import SpecToCode
 
 
@@ -35,10 +37,22 @@ def check_evaluation(
     if each and not each.unknown:
         trial, takes = each.low * len(data.dev), "takes about"
     else:
-        trial, takes = _least(config, data), "takes at least"
-    budget = config.budget
+        trial, takes = _least(models_of_job(config), data.dev), "takes at least"
     if joint:
         _require("search_tokens", config.search_tokens, trial.tokens_out, takes)
+    _check(config.budget, trial, takes)
+
+
+def check_least(budget: Budget, models: Sequence[str], tasks: Sequence[Task]) -> None:
+    """Refuse a budget in which no model could give one answer to each task.
+
+    Raises:
+        ConfigError: It says which limit is too low, and how much is needed at least.
+    """
+    _check(budget, _least(models, tasks), "takes at least")
+
+
+def _check(budget: Budget, trial: Cost, takes: str) -> None:
     if budget.tokens is not None:
         tokens = trial.tokens_out + trial.tokens_in
         _require("the budget in tokens", budget.tokens, tokens, takes)
@@ -61,11 +75,11 @@ def _first(config: RunConfig, start: SpecToCode, *, joint: bool) -> Estimate:
     return min(costs, key=lambda cost: cost.low.tokens_out)
 
 
-def _least(config: RunConfig, data: Data) -> Cost:
-    """Return less than what one answer to each dev task costs, whoever gives it."""
-    words = sum(len(task.spec.split()) for task in data.dev)
-    rate = StageRate(calls=1, tokens_out=len(data.dev), tokens_in=words, seconds=0.0)
-    costs = [cost_of(model_id, rate) for model_id in models_of_job(config)]
+def _least(models: Sequence[str], tasks: Sequence[Task]) -> Cost:
+    """Return less than what one answer to each task costs, whoever gives it."""
+    words = sum(len(task.spec.split()) for task in tasks)
+    rate = StageRate(calls=1, tokens_out=len(tasks), tokens_in=words, seconds=0.0)
+    costs = [cost_of(model_id, rate) for model_id in models]
     return min(costs, key=lambda cost: 0.0 if math.isnan(cost.usd) else cost.usd)
 
 

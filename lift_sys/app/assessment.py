@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lift_sys.app.affordable import check_least
 from lift_sys.app.assessment_report import (
     Assessment,
     Climbed,
@@ -25,12 +26,12 @@ from lift_sys.app.assessment_report import (
 )
 from lift_sys.app.assessment_tables import markdown
 from lift_sys.app.assessment_words import NO_WEIGHTS
+from lift_sys.app.bench import make_evaluator
 from lift_sys.app.measure import TaskSet, directory_of
 from lift_sys.app.models import model_source
 from lift_sys.app.progress import Progress
-from lift_sys.app.run import make_evaluator
 from lift_sys.app.rungs import Point, missing, point
-from lift_sys.app.spending import BudgetUse, check_budget
+from lift_sys.app.spending import BudgetUse, check_prices
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget
 from lift_sys.errors import BudgetSpent, ConfigError, ModelError, ProviderError
@@ -88,7 +89,8 @@ def check_question(question: Question, data: TaskSet, budget: Budget) -> None:
         msg = f"{data.name} has no tasks to assess on"
         raise ConfigError(msg)
     asked = [model for model in question.ladder.ids if missing(model) is None]
-    check_budget(budget, asked, data.tasks)
+    check_prices(budget, asked)
+    check_least(budget, asked, data.tasks)
 
 
 class Assessing:
