@@ -75,18 +75,14 @@ def _open(
     """Return a model's engine, and the one for ``await``."""
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
-<<<<<<< HEAD
-    key = keys.get(info.key)
     if info.backend == "vllm":
         from lift_sys.inference import vllm  # noqa: PLC0415 - heavy
 
-        return _concurrent(info, vllm.connect(info, key))
-=======
+        return _concurrent(vllm.connect(info, keys.get(info.key)), info)
     if info.backend == "transformers":
         from lift_sys.inference.transformers import connect  # noqa: PLC0415 - heavy
 
         return _concurrent(connect(info), info)
->>>>>>> main
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 
@@ -103,11 +99,7 @@ def _embedded(info: ModelInfo, models_dir: Path, progress: Progress | None) -> t
     return engine, AsyncLlamaEngine(engine)
 
 
-<<<<<<< HEAD
-def _concurrent(info: ModelInfo, send: Send) -> tuple[Any, Any]:
-=======
 def _concurrent(send: Send, info: ModelInfo) -> tuple[Any, Any]:
->>>>>>> main
     from lift_sys.inference.engine import AsyncChatEngine, ChatEngine  # noqa: PLC0415 - heavy
 
     engine = ChatEngine(send, info.id, concurrency=info.concurrency)
