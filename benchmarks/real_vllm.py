@@ -63,7 +63,7 @@ def own_models(url: str) -> str:
     """Return the entry of the served model, as users write it."""
     return (
         f'["{SERVED}"]\nbackend = "vllm"\nname = "{SERVED}"\nurls = ["{url}"]\nkey = "{KEY}"\n'
-        f"concurrency = {CONCURRENT}\ncontext = {CONTEXT}\ntimeout = 900\n"
+        f"concurrency = {CONCURRENT}\ncontext = {CONTEXT}\ntimeout = 3600\n"
     )
 
 
@@ -120,7 +120,17 @@ def figures(asked: argparse.Namespace, server: Server, key: str, folder: Path) -
     print((asked.out / "report.md").read_text(encoding="utf-8"), flush=True)
     if failed or not asked.phase3:
         return failed
-    words = ["-m", "lift_sys.app.cli", "eval", "--preset", "direct,single", "--data", "phase3"]
+    words = [
+        "-m",
+        "lift_sys.app.cli",
+        "eval",
+        "--preset",
+        "direct",
+        "--preset",
+        "single",
+        "--data",
+        "phase3",
+    ]
     words += ["--limit", str(asked.phase3), "--model", SERVED, "--open-test"]
     return run([*words, "--runs", str(folder)], server, key, folder)
 
@@ -151,9 +161,10 @@ def main() -> int:
         folder = Path(kept)
         (folder / "models.toml").write_text(own_models(server.url), encoding="utf-8")
         print(f"test-vllm: it answers after {server.start_seconds:.1f} s", flush=True)
-        tests = ["-m", "pytest", "-m", "vllm", "tests/contracts"]
+        tests = ["-m", "pytest", "-m", "vllm", "--timeout", "1800", "tests/contracts"]
         failed = 0 if asked.no_tests else run(tests, server, key, folder)
-        return failed or (0 if asked.no_figures else figures(asked, server, key, folder))
+        also = 0 if asked.no_figures else figures(asked, server, key, folder)
+        return failed or also
 
 
 def arguments() -> Any:
