@@ -34,3 +34,8 @@ def write_atomically(path: Path, text: str) -> Path:
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 (64 hex digits) of a file that fits into memory."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def file_name(text: str) -> str:
+    """Return a name for files that are about something, e.g. a model: one part of a path."""
+    return text.replace(">", "-then-").replace("/", "-")

@@ -68,7 +68,7 @@ def with_row(tried: Tried, row: Row) -> Tried:
             "passed": tried.passed + row.score.passed,
             "tried": tried.tried + 1,
             "tokens": tried.tokens + sum(c.completion_tokens for c in row.calls),
-            "usd": tried.usd + sum(usd(c) for c in row.calls),
+            "usd": tried.usd + sum(usd(c) or 0.0 for c in row.calls),
             "seconds": tried.seconds + sum(c.seconds for c in row.calls),
             "outcomes": (*tried.outcomes, row.score.passed),
         }

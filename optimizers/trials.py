@@ -27,7 +27,7 @@ class Tried(Record):
         passed: Tasks that passed.
         tried: Tasks that were executed.
         tokens: Generated tokens of the tried tasks, shared with other trials or not.
-        usd: What their calls cost, in USD, likewise.
+        usd: What their calls cost, in USD, likewise; those whose price is not known cost nothing.
         seconds: Time in the model, in seconds, likewise; calls that overlap count twice. It was
             kept with each answer, so a resumed search sees the same times.
         outcomes: Pass or fail of each tried task, in the order in which trials run them.

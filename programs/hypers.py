@@ -7,7 +7,7 @@ hyper survives save, load and compile, which plain attributes and ``Predict.conf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,10 @@ class Suggests(Protocol):
         ...
 
 
+def _nothing_else(_: Any) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Space:
     """The values a hyper may take, in a fixed order.
@@ -34,12 +38,14 @@ class Space:
     Attributes:
         choices: At least one value. Types may be mixed, e.g. a word that stands for another
             setting beside numbers; no two choices are equal.
+        also: Tells of other values that may be taken, though a search does not try them by itself.
     """
 
     choices: tuple[Value, ...]
+    also: Callable[[Any], bool] = _nothing_else
 
     def check(self, value: Any, name: str) -> Value:
-        """Return the value if it is one of the choices, with exactly its type.
+        """Return the value if it may be taken: a choice with exactly its type, or another one.
 
         Raises:
             ConfigError: It is not.
@@ -50,6 +56,9 @@ class Space:
             )
             if same_type and choice == value:
                 return choice
+        if self.also(value):
+            taken: Value = value
+            return taken
         allowed = ", ".join(repr(c) for c in self.choices)
         msg = f"{value!r} is not a value of the hyper {name!r}; choose one of: {allowed}"
         raise ConfigError(msg)
@@ -69,9 +78,15 @@ class Hyper(Parameter):
         value: The current one.
     """
 
-    def __init__(self, name: str, default: Value, *choices: Value) -> None:
+    def __init__(
+        self,
+        name: str,
+        default: Value,
+        *choices: Value,
+        also: Callable[[Any], bool] = _nothing_else,
+    ) -> None:
         self.name = name
-        self.space = Space((default, *choices))
+        self.space = Space((default, *choices), also)
         self.value: Value = default
 
     def set(self, value: Any) -> None:

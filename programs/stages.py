@@ -75,8 +75,8 @@ class Stage(dspy.Module):
         top_p: Share of the probability mass that is sampled from; with ``model`` nothing is sent
             and the backend's own setting holds. Greedy answers do not depend on it.
         seed: Added to the seed that the program derives: others draw other answers.
-        model: Which model answers: ``program``, which is the one in force, or an id of the
-            catalogue.
+        model: Which model answers: ``program``, which is the one in force, or any id that the
+            catalogue knows, a chain ``a>b`` or a ``provider/name`` as well.
         demo_choice: Which demos a request shows: the first ones (``fixed``), or those ``nearest``
             to the spec, which cost the prefix cache all that follows the instructions.
         demo_count: Most demos of a request.
@@ -96,7 +96,7 @@ class Stage(dspy.Module):
         self.temperature = Hyper(f"{self.name}.temperature", PROGRAM, *TEMPERATURES)
         self.top_p = Hyper(f"{self.name}.top_p", "model", 0.8, 0.9, 0.95, 1.0)
         self.seed = Hyper(f"{self.name}.seed", *range(4))
-        self.model = Hyper(f"{self.name}.model", PROGRAM, *models)
+        self.model = Hyper(f"{self.name}.model", PROGRAM, *models, also=_is_model)
         self.demo_choice = Hyper(f"{self.name}.demo_choice", *CHOICES)
         self.demo_count = Hyper(f"{self.name}.demo_count", MOST, *range(MOST))
         self.demo_tokens = Hyper(f"{self.name}.demo_tokens", NO_LIMIT, 250, 500, 1_000, 2_000)
@@ -153,7 +153,7 @@ class Stage(dspy.Module):
                 Without ``demos`` it shows those for the spec.
 
         Raises:
-            StageFailed: The answer does not parse or was cut off.
+            StageFailed: The answer does not parse, was cut off or was refused.
             BudgetSpent: The job may ask nothing more.
             ProviderError: The backend failed.
             LiftError: The model that the stage names cannot be had.
@@ -177,15 +177,23 @@ class Stage(dspy.Module):
             except LMError as error:
                 msg = f"the backend failed in the {self.name} stage: {error}"
                 raise ProviderError(msg) from error
-        if calls and calls[-1].finish_reason == "length":
-            msg = f"the {self.name} stage was cut off at {self.max_tokens.value} tokens"
-            raise StageFailed(FailureCategory.TRUNCATED, msg)
+        if calls:
+            self._require_end(calls[-1].finish_reason)
         if parse_error is not None:
             structured = isinstance(adapter, StructuredAdapter)
             category = FailureCategory.IR_NOT_PARSED if structured else FailureCategory.OTHER
             msg = f"the answer of the {self.name} stage does not have the form asked for"
             raise StageFailed(category, msg) from parse_error
         return prediction
+
+    def _require_end(self, finish_reason: str) -> None:
+        """Fail where an answer did not come to its own end."""
+        if finish_reason == "length":
+            msg = f"the {self.name} stage was cut off at {self.max_tokens.value} tokens"
+            raise StageFailed(FailureCategory.TRUNCATED, msg)
+        if finish_reason == "refusal":
+            msg = f"the model refused to answer in the {self.name} stage"
+            raise StageFailed(FailureCategory.OTHER, msg)
 
     def _config(self, sampling: Sampling) -> dict[str, Any]:
         config = {
@@ -196,6 +204,10 @@ class Stage(dspy.Module):
         if self.top_p.value != "model":
             config["top_p"] = self.top_p.value
         return config
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, str) and catalogue.known(value)
 
 
 def _rollout(lm: dspy.LM | None, sampling: Sampling) -> dict[str, Any]:

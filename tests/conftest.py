@@ -15,6 +15,9 @@ from lift_sys.inference.fetch import ensure_model
 from lift_sys.sandbox import Sandbox, create_sandbox
 from tests.postgres import PostgresServer, start_server
 
+# litellm asks the network for prices where it is not told to leave that.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
 # How long an example takes says something of the machine, not of the code. CI tries the same
 # examples each time, so that what fails there fails here.
 settings.register_profile(

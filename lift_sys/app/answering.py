@@ -14,6 +14,9 @@ from typing import TextIO
 
 import dspy
 
+from lift_sys.app.chain_use import ChainUse, chain_uses
+from lift_sys.app.cost import Spent
+from lift_sys.app.cost_tables import spent_sentence
 from lift_sys.app.jobs import Chosen
 from lift_sys.app.models import model_source
 from lift_sys.errors import ConfigError
@@ -61,6 +64,8 @@ class Answer:
         gives: What the code gives for the call of a hole, by the hole's name.
         agreement: How many executable assertions held, in words.
         usage: Tokens and engine seconds.
+        spent: In USD; ``None`` where every model is free.
+        chains: What became of the calls of chains of models.
     """
 
     entry_point: str
@@ -71,6 +76,8 @@ class Answer:
     gives: Mapping[str, str]
     agreement: str
     usage: Usage
+    spent: Spent | None = None
+    chains: tuple[ChainUse, ...] = ()
 
     def as_text(self) -> str:
         """Return it for a person."""
@@ -85,8 +92,9 @@ class Answer:
             parts += [f"\nAnswer one with `--fill {self.holes[0].identifier}=VALUE`."]
         parts += [
             f"\n{self.agreement} {self.usage.completion_tokens} tokens out, "
-            f"{self.usage.seconds:.1f} s in the model."
+            f"{self.usage.seconds:.1f} s in the model.{spent_sentence(self.spent)}"
         ]
+        parts += [use.in_words() for use in self.chains]
         return "\n".join(parts) + "\n"
 
     def as_json(self) -> str:
@@ -102,6 +110,8 @@ class Answer:
             ],
             "agreement": self.agreement,
             "usage": self.usage.model_dump(mode="json"),
+            "spent": self.spent.model_dump(mode="json") if self.spent else None,
+            "chains": [use.model_dump(mode="json") for use in self.chains],
         }
         return json.dumps(document, ensure_ascii=False) + "\n"
 
@@ -148,6 +158,8 @@ def answer(chosen: Chosen, request: Request, ask: Ask | None = None) -> Answer:
         gives=_gives(chosen, prediction),
         agreement=_agreement(prediction),
         usage=Usage.of(calls),
+        spent=Spent.of(calls),
+        chains=chain_uses(calls),
     )
 
 

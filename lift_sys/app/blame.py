@@ -15,6 +15,7 @@ from lift_sys.app.models import model_source
 from lift_sys.app.run import make_evaluator
 from lift_sys.app.store import RunDirectory
 from lift_sys.errors import ConfigError
+from lift_sys.files import file_name
 from lift_sys.record import Record
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
@@ -66,7 +67,7 @@ def blame(
         LiftError: A data, model, disk, backend or sandbox failure.
     """
     refuse_pointless(chosen, data)
-    run = RunDirectory(runs / f"eval-{chosen.model}-{data.sha256[:12]}")
+    run = RunDirectory(runs / f"eval-{file_name(chosen.model)}-{data.sha256[:12]}")
     with run.locked():
         models = model_source(run.calls())
         evaluator = make_evaluator(chosen.model, sandbox, run.rows(), models, on_row)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lift_sys.app import cli_artifact, cli_measure, cli_models, cli_tasks, cli_worker
+from lift_sys.app import cli_artifact, cli_measure, cli_modal, cli_models, cli_tasks, cli_worker
 from lift_sys.app.cli_options import Model, OpenTest, Runs, Unsafe, prepare_models, sandbox_for
 from lift_sys.errors import LiftError
 
@@ -36,6 +36,7 @@ app.add_typer(cli_measure.app)
 app.add_typer(cli_worker.app)
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_tasks.app, name="tasks")
+app.add_typer(cli_modal.app, name="modal")
 
 
 @app.command()

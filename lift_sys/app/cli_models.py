@@ -26,7 +26,8 @@ def list_models() -> None:
     sys.stdout.write(f"model folder: {folder}\n")
     for info in catalogue.all_models():
         here = "here" if fetch.locate(info.id, folder) else "not here"
-        state = here if info.embedded else f"served by {info.backend}"
+        served = ", then ".join(info.members) or f"served by {info.backend}"
+        state = here if info.embedded else served
         size = f"{info.bytes / 1e6:,.0f} MB" if info.bytes else ""
         sys.stdout.write(f"{info.id:<28} {size:>10}  {state:<24} {info.licence}\n")
 

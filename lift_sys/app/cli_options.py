@@ -42,10 +42,12 @@ def prepare_models(model_ids: Iterable[str]) -> None:
     Raises:
         ModelError: One is unknown, not servable here, or cannot be had.
     """
+    from lift_sys.app import environment
     from lift_sys.inference import catalogue
+    from lift_sys.inference.lm import require_servable
 
-    infos = [catalogue.get_servable(model_id) for model_id in model_ids]
-    members = [catalogue.get(member) for info in infos for member in info.members]
-    for info in dict.fromkeys((*infos, *members)):
+    keys = environment.keys_of(catalogue.all_models())
+    asked = [require_servable(model_id, keys).id for model_id in model_ids]
+    for info in dict.fromkeys(info for each in asked for info in catalogue.answering(each)):
         if info.embedded:
             cli_models.pull_with_progress(info.id)

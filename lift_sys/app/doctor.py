@@ -1,4 +1,4 @@
-"""``lift doctor``: what this machine can do, one line per check."""
+"""``lift doctor``: what this machine and the configured backends can do, one line per check."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from lift_sys.app import environment
+from lift_sys.app.backend_checks import check_backends
 from lift_sys.errors import LiftError
 from lift_sys.inference import catalogue, fetch
+from lift_sys.inference.own_models import read_own_models
 from lift_sys.sandbox import create_sandbox, judge, probe_backends
 from lift_sys.tasks import Case
 
@@ -22,13 +24,16 @@ def examine(*, unsafe: bool) -> Iterator[tuple[str, bool]]:
     for name, value in environment.describe().items():
         yield f"{name} {value}", True
     yield from _sandbox(unsafe=unsafe)
-    yield f"own models: {environment.own_models_file()}", True
+    own = environment.own_models_file()
+    yield f"own models: {own}", True
     folder = environment.models_dir()
     for info in catalogue.all_models():
         if info.embedded:
             path = fetch.locate(info.id, folder)
             where = str(path) if path else f"not in {folder} (lift models pull {info.id})"
             yield f"model {info.id}: {where}", True
+    keys = environment.keys_of(catalogue.all_models())
+    yield from check_backends(read_own_models(own), keys, folder)
 
 
 def _sandbox(*, unsafe: bool) -> Iterator[tuple[str, bool]]:

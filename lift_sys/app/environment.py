@@ -68,6 +68,11 @@ def keys_of(models: Iterable[ModelInfo]) -> dict[str, str]:
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
+def key(name: str) -> str | None:
+    """Return the key that a variable holds, if it is set."""
+    return os.environ.get(name) or None
+
+
 def ledger_file() -> Path:
     """Return where openings of test sets are noted, in the user's data folder."""
     return platformdirs.user_data_path(APP_NAME) / "test-openings.jsonl"

@@ -182,8 +182,10 @@ def _sampled(space: SearchSpace, seed: int) -> list[Point]:
 
 
 def _cost(model: str, rate: StageRate) -> Cost:
-    price = catalogue.get(model).price
-    if price is None:
+    infos = catalogue.answering(model)
+    price = infos[0].price
+    # Which member of a chain will answer is not known.
+    if price is None or any(info.price != price for info in infos):
         usd = math.nan
     else:
         asked = rate.tokens_in * price.million_input + rate.tokens_out * price.million_output

@@ -29,7 +29,7 @@ class Member(Record):
         rate: Of the tasks that passed.
         again: Likewise with fresh samples; ``None`` where it was not run again.
         tokens: Generated per task.
-        usd: Per task.
+        usd: Per task; ``None`` where the price of a model is not known.
         seconds: In the model, per task.
     """
 
@@ -38,7 +38,7 @@ class Member(Record):
     rate: Rate
     again: Rate | None
     tokens: float
-    usd: float
+    usd: float | None
     seconds: float
 
 
@@ -89,13 +89,16 @@ def artifact_of(trial: Tried) -> str:
     return f"{FRONT}/trial-{trial.number}.json"
 
 
-def front_of(search: JointSearch, config: RunConfig, tasks: Sequence[Task]) -> Front:
+def front_of(
+    search: JointSearch, config: RunConfig, tasks: Sequence[Task], *, priced: bool
+) -> Front:
     """Return the front of a finished search that kept costs low.
 
     Args:
         search: Of the job.
         config: The job.
         tasks: Those that trials ran, in that order.
+        priced: Whether the prices of all models are known.
     """
     again = {r.number: Rate.of(r.passed, r.tried) for r in search.reevaluations}
     members = tuple(
@@ -105,7 +108,7 @@ def front_of(search: JointSearch, config: RunConfig, tasks: Sequence[Task]) -> F
             rate=Rate.of(trial.passed, trial.tried),
             again=again.get(trial.number),
             tokens=trial.per_task("tokens"),
-            usd=trial.per_task("usd"),
+            usd=trial.per_task("usd") if priced else None,
             seconds=trial.per_task("seconds"),
         )
         for trial in search.front

@@ -32,8 +32,9 @@ def front_lines(front: Front) -> list[str]:
 
 def _member(member: Member, *, again: bool) -> str:
     fresh = f" {member.again or 'not run'} |" if again else ""
+    usd = "unknown" if member.usd is None else f"{member.usd:.6f}"
     return (
-        f"| {member.trial} | {member.rate} |{fresh} {member.tokens:,.1f} | {member.usd:.6f} | "
+        f"| {member.trial} | {member.rate} |{fresh} {member.tokens:,.1f} | {usd} | "
         f"{member.seconds:.2f} | `{member.artifact}` |"
     )
 

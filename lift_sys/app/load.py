@@ -13,6 +13,7 @@ from lift_sys.app.export import ModelRef, build_program
 from lift_sys.app.models import model_source
 from lift_sys.errors import ArtifactError, ModelError
 from lift_sys.inference import catalogue
+from lift_sys.inference.lm import require_servable
 from lift_sys.sandbox import create_sandbox
 from programs.ensemble import Program
 
@@ -61,7 +62,7 @@ def _require(model: ModelRef, where: str) -> None:
         ArtifactError: It is such a model.
     """
     try:
-        catalogue.get_servable(model.id)
+        require_servable(model.id, environment.keys_of(catalogue.all_models()))
     except ModelError as error:
         msg = f"{where} cannot be run here: {error}"
         raise ArtifactError(msg) from error

@@ -21,7 +21,7 @@ from lift_sys.app.run import make_evaluator
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown
 from lift_sys.errors import ConfigError
-from lift_sys.files import file_sha256
+from lift_sys.files import file_name, file_sha256
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task, load_tasks
 from metrics.stats import Rate
@@ -82,7 +82,7 @@ class Measurement:
         self._lineup = lineup
         self._data = data
         self._sandbox = sandbox
-        self._directory = runs / f"eval-{lineup.model}-{data.sha256[:12]}"
+        self._directory = runs / f"eval-{file_name(lineup.model)}-{data.sha256[:12]}"
         self._progress = progress
         self._every: dict[str, Row] = {}
 

@@ -137,7 +137,7 @@ def _image(client: Any) -> Any:
 def _upload(volume: Any, model_ids: Iterable[str]) -> None:
     """Put those model files on the volume that are not there; their hash is checked there."""
     there = {entry.path.lstrip("/"): entry.size for entry in volume.listdir("/")}
-    needed = [catalogue.get(model_id) for model_id in model_ids]
+    needed = [info for model_id in model_ids for info in catalogue.answering(model_id)]
     missing = [info for info in needed if there.get(info.filename) != info.bytes]
     if not missing:
         return

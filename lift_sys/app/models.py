@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lift_sys.app import environment
 from lift_sys.config import RunConfig
 from lift_sys.inference import catalogue
-from lift_sys.inference.lm import build_lm
+from lift_sys.inference.lm import build_lm, chain_lm
 from lift_sys.record import digest
 from programs.stages import PROGRAM, Models
 
@@ -28,6 +28,9 @@ def model_source(
 ) -> Models:
     """Return what fetches and loads models by id, each when it is first asked for.
 
+    The members of a chain are the models that their own ids give: answers, budget and leases of the
+    one are those of the other.
+
     Args:
         calls: Where answers are kept and looked up; by default nowhere.
         account: What answers that are not there are paid from; by default nothing.
@@ -36,6 +39,10 @@ def model_source(
 
     @functools.cache
     def give(model_id: str) -> dspy.LM:
+        # What is not known is refused by ``build_lm``.
+        if catalogue.known(model_id) and (info := catalogue.get(model_id)).members:
+            catalogue.get_servable(model_id)
+            return chain_lm(info, [give(member) for member in info.members])
         keys = environment.keys_of(catalogue.all_models())
         lm = build_lm(model_id, environment.models_dir(), keys=keys, calls=calls)
         if leases is not None:
@@ -55,6 +62,12 @@ def models_of_job(config: RunConfig) -> tuple[str, ...]:
     named = (str(choice) for choices in spaces for choice in choices if choice != PROGRAM)
     teachers = (teacher.model for teacher in config.teachers if teacher.model)
     return tuple(dict.fromkeys((config.model, *named, *teachers)))
+
+
+def priced(config: RunConfig) -> bool:
+    """Tell whether the prices of all models that a job may ask are known."""
+    infos = (info for model in models_of_job(config) for info in catalogue.answering(model))
+    return all(info.price is not None for info in infos)
 
 
 def weights(model_id: str) -> str:

@@ -23,14 +23,14 @@ from lift_sys.app.export import save_artifact
 from lift_sys.app.final import FINAL, WINNER
 from lift_sys.app.front import artifact_of, front_of
 from lift_sys.app.ledger_file import Allowance
-from lift_sys.app.models import model_source
+from lift_sys.app.models import model_source, priced
 from lift_sys.app.own_job import OwnJob, describe_model
 from lift_sys.app.own_pool import traced_pool
 from lift_sys.app.own_program import OwnMetric, ask
 from lift_sys.app.own_tasks import DEV
 from lift_sys.app.pool import POOL, Source
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Compilation, Report, build_report, usage_of
+from lift_sys.app.report import Compilation, Report, build_report, usage_of, whole_cost
 from lift_sys.app.run import record_inputs
 from lift_sys.app.searching import SEARCH, compile_winner, prepare_search, search_over
 from lift_sys.app.spending import Spending
@@ -124,7 +124,7 @@ def optimize_own(job: OwnJob, runs: Path, sandbox: Sandbox, progress: Progress) 
         told = {
             **bench.told(search, effort, report),
             "budget": spending.use(ended_search=search is not None and search.cut is not None),
-            "usage": usage_of(list(rows), effort.calls),
+            **whole_cost(list(rows), effort.calls),
         }
         report = report.model_copy(update=told)
         text = markdown(report)
@@ -202,7 +202,9 @@ class _Bench:
                 after=after,
             )
             return {"compilation": compilation}
-        front = front_of(search, config, self.job.data.dev) if config.costs else None
+        known = self.job.lm is None and priced(config)
+        data = self.job.data.dev
+        front = front_of(search, config, data, priced=known) if config.costs else None
         return {"search": summarise_search(search), "front": front}
 
     def winner(self, search: JointSearch | None, progress: Progress) -> tuple[dspy.Module, Effort]:

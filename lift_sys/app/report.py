@@ -7,8 +7,10 @@ every comparison is paired, with the tokens of both sides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from lift_sys.app.chain_use import ChainUse, chain_uses
+from lift_sys.app.cost import ProgramCost, Spent
 from lift_sys.app.front import Front
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import CallRecord, Usage
@@ -48,6 +50,8 @@ class Result(Record):
         failure_categories: Of the failures by task id; empty in reports of earlier releases.
         candidates: Drawn for all tasks together; ``None`` in reports of earlier releases.
         stages: In the order in which they are first called; empty in reports of earlier releases.
+        cost: In USD, and how long a task takes; ``None`` where every model is free.
+        chains: What became of the calls of chains of models.
     """
 
     name: str
@@ -61,6 +65,8 @@ class Result(Record):
     failure_categories: dict[str, FailureCategory] = {}  # noqa: RUF012 (pydantic copies it)
     candidates: int | None = None
     stages: tuple[StageUsage, ...] = ()
+    cost: ProgramCost | None = None
+    chains: tuple[ChainUse, ...] = ()
 
 
 class PairedComparison(Record):
@@ -155,6 +161,7 @@ class Report(Versioned):
         compilation: Likewise, where one of DSPy's optimizers made the last result's program.
         budget: What was spent of it; ``None`` where there was none.
         front: Of a search that kept costs low; ``None`` where it looked at success alone.
+        spent: On every answer generated for the run; ``None`` where every model is free.
     """
 
     current_version: ClassVar[int] = 1
@@ -170,6 +177,7 @@ class Report(Versioned):
     compilation: Compilation | None = None
     budget: BudgetUse | None = None
     front: Front | None = None
+    spent: Spent | None = None
 
     @property
     def share_outside_model(self) -> float:
@@ -201,6 +209,8 @@ def summarise(name: str, rows: Sequence[Row]) -> Result:
         },
         candidates=sum(r.attempts for r in rows),
         stages=_stages([call for r in rows for call in r.calls]),
+        cost=ProgramCost.of(rows),
+        chains=chain_uses(call for r in rows for call in r.calls),
     )
 
 
@@ -249,6 +259,7 @@ def build_report(
         usage=usage_of(every),
         overhead_seconds=sum(r.seconds - r.usage.seconds for r in every),
         matches=tuple(matches),
+        spent=Spent.of(generated(every)),
     )
 
 
@@ -267,11 +278,21 @@ def _paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, .
 
 
 def usage_of(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> Usage:
-    """Return the cost of every generated answer, each counted once, however many rows used it.
+    """Return the cost of every generated answer; see ``generated``."""
+    return Usage.of(generated(rows, others))
+
+
+def whole_cost(rows: Sequence[Row], others: Sequence[CallRecord]) -> dict[str, Any]:
+    """Return what a report tells of every generated answer: ``usage`` and ``spent``."""
+    return {"usage": usage_of(rows, others), "spent": Spent.of(generated(rows, others))}
+
+
+def generated(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> list[CallRecord]:
+    """Return every generated answer, each once, however many rows used it.
 
     Args:
         rows: Executed tasks.
         others: Calls that no row has to have, e.g. of an optimizer that runs programs itself.
     """
     calls = {c.key or f"{r.key}/{i}": c for r in rows for i, c in enumerate(r.calls)}
-    return Usage.of({**{c.key: c for c in others}, **calls}.values())
+    return list({**{c.key: c for c in others}, **calls}.values())

@@ -38,10 +38,10 @@ from lift_sys.app.final import (
 )
 from lift_sys.app.front import front_of
 from lift_sys.app.ledger_file import Allowance
-from lift_sys.app.models import model_source, models_of_job, weights
+from lift_sys.app.models import model_source, models_of_job, priced, weights
 from lift_sys.app.pool import POOL, Source, teach
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report, usage_of
+from lift_sys.app.report import Report, build_report, whole_cost
 from lift_sys.app.searching import SEARCH, compile_winner, prepare_search
 from lift_sys.app.space import check_costs, check_space
 from lift_sys.app.spending import Spending, check_budget
@@ -50,6 +50,7 @@ from lift_sys.app.tables import markdown
 from lift_sys.app.teleprompting import check_optimizer, compile_job
 from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import BudgetSpent
+from lift_sys.files import file_name
 from lift_sys.inference.lm import concurrency_of
 from lift_sys.inference.replay import Calls
 from lift_sys.record import canonical_json
@@ -87,7 +88,7 @@ class Outcome:
 def run_path(config: RunConfig, data: Data, runs: Path) -> Path:
     """Return where this job's files are: the same job on the same data has the same place."""
     name = config.content_hash(dict(data.hashes))[:12]
-    return runs / f"{config.model}-{name}"
+    return runs / f"{file_name(config.model)}-{name}"
 
 
 def run_directory(config: RunConfig, data: Data, runs: Path) -> RunDirectory:
@@ -141,7 +142,7 @@ def optimize(
         report = build_report(final.label, final.data_sha256, tables, list(rows))
         told = {
             **found.told,
-            "usage": usage_of(list(rows), found.calls),
+            **whole_cost(list(rows), found.calls),
             "budget": spending.use(ended_search=found.cut),
         }
         report = report.model_copy(update=told)
@@ -182,7 +183,7 @@ def _find_jointly(
     with spending.search(SEARCH, len(data.dev)):
         winner = compile_winner(search, student, data, progress)
     artifact = make_artifact(config, data, winner, search)
-    front = front_of(search, config, data.dev) if config.costs else None
+    front = front_of(search, config, data.dev, priced=priced(config)) if config.costs else None
     if front:
         save_front(config, data, student, search, run.path)
     told = {"search": summarise_search(search), "front": front}

@@ -41,16 +41,21 @@ def check_space(config: RunConfig, sandbox: Sandbox) -> None:
 
 
 def check_costs(config: RunConfig) -> None:
-    """Refuse to keep USD low where every model of the job is free.
+    """Refuse to keep USD low where every model of the job is free, or a price is not known.
 
     Raises:
         ConfigError: It names the models.
         ModelError: One is unknown.
     """
+    if "usd" not in config.costs:
+        return
     models = models_of_job(config)
-    if "usd" in config.costs and all(
-        (p := catalogue.get(model).price) and p.free for model in models
-    ):
+    asked = [info for model in models for info in catalogue.answering(model)]
+    unknown = [info.id for info in asked if info.price is None]
+    if unknown:
+        msg = f"what {unknown[0]} costs is not known; write its price into your models.toml"
+        raise ConfigError(msg)
+    if all(info.price and info.price.free for info in asked):
         msg = (
             f"{', '.join(models)} costs no USD here, so that tells programs apart by nothing; "
             "keep tokens or seconds low"

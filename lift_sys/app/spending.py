@@ -181,11 +181,10 @@ def check_budget(budget: Budget, models: Iterable[str], dev: Iterable[Task]) -> 
         ConfigError: A model has no price by the token, or the tokens do not even hold the specs.
     """
     if budget.usd is not None:
-        for model_id in models:
-            price = catalogue.get(model_id).price
-            if price is None or price.hour:
-                why = "has no known price" if price is None else "is paid by the hour"
-                msg = f"model {model_id} {why}, so no usd budget can be kept; cap tokens or seconds"
+        for info in (info for model_id in models for info in catalogue.answering(model_id)):
+            if info.price is None or info.price.hour:
+                why = "has no known price" if info.price is None else "is paid by the hour"
+                msg = f"model {info.id} {why}, so no usd budget can be kept; cap tokens or seconds"
                 raise ConfigError(msg)
     least = sum(len(task.spec.split()) + 1 for task in dev)
     if budget.tokens is not None and budget.tokens < least:

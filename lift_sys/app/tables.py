@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from lift_sys.app.chain_use import chain_lines
+from lift_sys.app.cost_tables import cost_lines, spent_sentence
 from lift_sys.app.front_tables import front_lines
 from lift_sys.app.report import Compilation, Report, Result, Search, TokenMatch
 from lift_sys.app.spending import BudgetUse
@@ -39,6 +41,9 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     failures = {r.name: r.failure_categories for r in report.results}
     lines += ["", *_categories(report), "", *failure_table(failures)]
     lines += _stages(report) if detailed else []
+    costs = {r.name: r.cost for r in report.results if r.cost}
+    lines += cost_lines(costs, detailed=detailed)
+    lines += chain_lines({r.name: r.chains for r in report.results})
     lines += [*_matches(report), *_comparisons(report), ""]
     lines += [_search(report.search, report.budget), ""] if report.search else []
     lines += [_compilation(report.compilation), ""] if report.compilation else []
@@ -226,5 +231,5 @@ def _footer(report: Report) -> str:
         f"Whole run: {usage.calls} answers generated, {usage.completion_tokens:,} tokens out, "
         f"{usage.prompt_tokens:,} in ({_cached(usage):.0%} from the prefix cache), "
         f"{usage.seconds:.0f} s in the model and {report.overhead_seconds:.1f} s outside it "
-        f"({report.share_outside_model:.1%})."
+        f"({report.share_outside_model:.1%}).{spent_sentence(report.spent)}"
     )

@@ -31,7 +31,7 @@ from lift_sys.config import Budget
 from lift_sys.errors import ProviderError
 from lift_sys.inference.charge import Charge
 from lift_sys.inference.chat import SUPPORTED_PARAMS, chat_body
-from lift_sys.inference.failures import RefusedError
+from lift_sys.inference.failures import RefusedError, TimedOutError
 from lift_sys.inference.ledger import Ledger, LedgerEntry, Spend, amount
 from lift_sys.inference.model_info import Price
 from lift_sys.inference.replay import Engine, ReplayEngine, call_key
@@ -89,7 +89,8 @@ class Account:
     def paying(self, charge: Charge) -> Iterator[Callable[[CallRecord], None]]:
         """Reserve the cost of a call; what is yielded notes the real one.
 
-        Of a call that fails nothing is charged; one that is interrupted may have been.
+        Of a call that fails nothing is charged; one that is interrupted, or that took too long, may
+        have been.
 
         Raises:
             RefusedError: The budget is spent.
@@ -98,6 +99,8 @@ class Account:
         key = self._reserve(charge)
         try:
             yield lambda record: self._settle(charge, key, record)
+        except TimedOutError:
+            raise
         except ProviderError:
             if charge.charged:
                 free = CallRecord(
@@ -193,6 +196,7 @@ class Account:
     def _entry(self, charge: Charge, key: str, record: CallRecord | None) -> LedgerEntry:
         """Return what was spent, or, where there is no record, the reservation."""
         known, seconds = record or charge, record.seconds if record else 0.0
+        machine = record.machine_seconds if record else 0.0
         return LedgerEntry(
             key=key,
             state="spent" if record else "reserved",
@@ -202,7 +206,7 @@ class Account:
             prompt_tokens=known.prompt_tokens,
             cached_tokens=record.cached_tokens if record else 0,
             completion_tokens=known.completion_tokens,
-            usd=charge.usd(known.prompt_tokens, known.completion_tokens, seconds),
+            usd=charge.usd(known.prompt_tokens, known.completion_tokens, machine),
             seconds=seconds,
             running=self._running,
         )

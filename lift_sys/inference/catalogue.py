@@ -9,7 +9,7 @@ verified where this table was written. Imports nothing heavy.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from lift_sys.errors import ModelError
@@ -127,15 +127,15 @@ def get(model_id: str) -> ModelInfo:
     neither needs an entry.
 
     Raises:
-        ModelError: There is no such id; the message names the nearest one.
+        ModelError: There is no such id, and the message names the nearest one; or it is a chain of
+            no models, or of chains.
     """
     if model_id in _models:
-        return _models[model_id]
+        info = _models[model_id]
+        return _checked(info) if info.backend == "chain" else info
     if BETWEEN in model_id:
         members = tuple(part.strip() for part in model_id.split(BETWEEN))
-        for member in members:
-            get(member)
-        return ModelInfo(id=model_id, backend="chain", name=model_id, members=members)
+        return _checked(ModelInfo(id=model_id, backend="chain", name=model_id, members=members))
     if "/" in model_id.strip("/"):
         return ModelInfo(id=model_id, backend="provider", name=model_id, hardware="an API key")
     near = difflib.get_close_matches(model_id.lower(), _models, n=1, cutoff=0.4)
@@ -144,21 +144,70 @@ def get(model_id: str) -> ModelInfo:
     raise ModelError(msg)
 
 
-def get_servable(model_id: str) -> ModelInfo:
-    """Return what is known of a model that can be asked as things are set up.
+def _checked(chain: ModelInfo) -> ModelInfo:
+    """Return a chain whose members all exist.
 
     Raises:
-        ModelError: There is no such id, or it needs a server and none is named.
+        ModelError: One does not, or is a chain itself, or there is none.
+    """
+    if not chain.members:
+        msg = f'the chain {chain.id} has no models; write members = ["SMALL", "LARGE"] into it'
+        raise ModelError(msg)
+    for member in chain.members:
+        known = _models.get(member)
+        if known is not None and known.backend == "chain":
+            msg = f"the chain {chain.id} has the chain {member} in it; name that one's models"
+            raise ModelError(msg)
+        get(member)
+    return chain
+
+
+def known(model_id: object) -> bool:
+    """Tell whether there is such a model."""
+    try:
+        get(str(model_id))
+    except ModelError:
+        return False
+    return True
+
+
+def answering(model_id: str) -> tuple[ModelInfo, ...]:
+    """Return the models that may answer for an id: the members of a chain, or the model itself.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    info = get(model_id)
+    return tuple(get(member) for member in info.members) or (info,)
+
+
+def get_servable(model_id: str, keys: Mapping[str, str] | None = None) -> ModelInfo:
+    """Return what is known of a model that can be asked as things are set up.
+
+    Args:
+        model_id: An id that ``get`` knows.
+        keys: Those that are set, by the name of their environment variable; by default it is not
+            asked whether one is missing.
+
+    Raises:
+        ModelError: There is no such id, it needs a server and none is named, or a key that is not
+            set, or its cap cannot be kept.
     """
     info = get(model_id)
     for member in info.members:
-        get_servable(member)
+        capped = get_servable(member, keys)
+        if capped.cap is not None and capped.price is None:
+            msg = f"{member} has a cap in USD and no known price; write its price beside the cap"
+            raise ModelError(msg)
     if info.backend == "vllm" and not info.urls:
         msg = (
             f"model {model_id} needs a vLLM server ({info.hardware}) and none is named; write"
             f' ["{model_id}"] and urls = ["http://HOST:8000/v1"] into your models.toml,'
             " which lift doctor shows"
         )
+        raise ModelError(msg)
+    if info.backend == "anthropic" and info.key and keys is not None and not keys.get(info.key):
+        msg = f"model {model_id} needs a key: set {info.key} in the environment"
         raise ModelError(msg)
     return info
 
@@ -175,12 +224,23 @@ def identity(model_id: str) -> str:
     return info.identity
 
 
-def usd(call: CallRecord) -> float:
+def usd(call: CallRecord) -> float | None:
     """Return what a call cost, in USD, with its share of the hour of a machine.
 
-    A stored answer costs what it did when it was generated; a model that has no entry costs
-    nothing.
+    A stored answer costs what it did when it was generated.
+
+    Returns:
+        ``None`` where the price of the model is not known.
     """
-    info = _models.get(call.model)
-    price = (info.price if info else None) or FREE
+    price = price_of(call.model)
+    if price is None:
+        return None
     return price.of(call.prompt_tokens, call.completion_tokens, call.machine_seconds)
+
+
+def price_of(model_id: str) -> Price | None:
+    """Return the price of a model; ``None`` where it is not known, or the model is not."""
+    try:
+        return get(model_id).price
+    except ModelError:
+        return None

@@ -38,7 +38,8 @@ class Answer:
 
     Attributes:
         text: The generated text.
-        finish_reason: ``stop``, or ``length`` when it was cut off.
+        finish_reason: ``stop``, ``length`` when it was cut off, or ``refusal`` when the model would
+            not answer; the text then says so.
         prompt_tokens: Tokens of the prompt, cached ones included.
         cached_tokens: Prompt tokens that were not computed anew.
         completion_tokens: Tokens generated.

@@ -1,6 +1,6 @@
 """One HTTP server that answers with JSON: the way from a request to its answer or one sentence.
 
-Owns connections, time limits, retries and the words of every failure. Knows no provider: who asks
+Owns time limits, retries and the words of every failure. Knows no provider: who asks
 says which headers go along and where an error body keeps its message. A key is in the headers
 alone; it is removed from everything that is said, also where a server repeats it.
 """
@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import ssl
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import httpx
 
 from lift_sys.errors import ConfigError
+from lift_sys.inference.connections import CONNECT_SECONDS, Connections
 from lift_sys.inference.failures import (
     EngineError,
     PromptTooLongError,
@@ -26,20 +25,15 @@ from lift_sys.inference.failures import (
     TimedOutError,
     UnavailableError,
 )
-from lift_sys.inference.retries import Retries, worth_trying_again
+from lift_sys.inference.retries import Retries, answered_later, worth_trying_again
 
-CONNECT_SECONDS = 10.0
-"""Within which a server must take a connection, in seconds."""
-
-IDLE_SECONDS = 30.0
-"""How long an unused connection is kept, in seconds."""
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAID = 300  # characters of a server's words that are passed on
 
-_TOO_LONG = re.compile(
+TOO_LONG = re.compile(
     r"context (length|limit|window|size)|prompt is too long|max(imum)?[ _]model[ _]len", re.I
 )
+"""What servers say of a prompt that does not fit."""
+
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]*)<", re.I)
 
 
@@ -108,7 +102,7 @@ class Endpoint:
         self._headers = _checked_headers(service)
         self._secrets = [text.split()[-1] for text in service.auth.values() if text]
         self._where = f"{service.name} at {self._shown(self._url)}"
-        self._opened: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+        self._connections: Connections | None = None
 
     @property
     def where(self) -> str:
@@ -133,9 +127,7 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close the connections; the next request opens new ones."""
-        opened, self._opened = self._opened, None
-        if opened is not None and opened[0] is asyncio.get_running_loop():
-            await opened[1].aclose()
+        await self._here().close()
 
     async def _ask(
         self, method: str, path: str, content: bytes | None, retries: Retries, seconds: float
@@ -157,36 +149,30 @@ class Endpoint:
             await asyncio.sleep(wait)
 
     async def _attempt(self, method: str, path: str, content: bytes | None) -> dict[str, Any]:
-        client = self._client()
+        connections = self._here()
+        client = connections.take()
         try:
             response = await client.request(
                 method, self._url + path, content=content, headers=self._headers
             )
+            while (later := answered_later(response)) is not None:
+                response = await client.send(later)
         except httpx.TimeoutException:
             why = f"took no connection within {CONNECT_SECONDS:g} s"
             raise _Lost(self._unavailable(why, "is it running?")) from None
         except httpx.RequestError as error:
             raise _Lost(self._unavailable(*_connection_words(error))) from None
+        finally:
+            connections.give(client)
         if not response.is_success:
             raise self._refusal(path, response)
         return self._json(response)
 
-    def _client(self) -> httpx.AsyncClient:
-        loop = asyncio.get_running_loop()
-        if self._opened is None or self._opened[0] is not loop:
-            url = httpx.URL(self._url)
-            client = httpx.AsyncClient(
-                transport=self._transport,
-                # Reading all certificates takes a while; without TLS there is nobody to trust.
-                verify=url.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-                limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
-                # No proxy leads to this machine itself.
-                trust_env=url.host not in _LOOPBACK,
-            )
-            self._opened = loop, client
-            weakref.finalize(self, _close_later, loop, client).atexit = False
-        return self._opened[1]
+    def _here(self) -> Connections:
+        """Return the connections of the running loop."""
+        if self._connections is None or self._connections.loop is not asyncio.get_running_loop():
+            self._connections = Connections(self._url, self._transport)
+        return self._connections
 
     def _json(self, response: httpx.Response) -> dict[str, Any]:
         try:
@@ -207,7 +193,7 @@ class Endpoint:
         if worth_trying_again(status):
             why = f"cannot answer now ({status}){said and f': {said}'}"
             return _Lost(self._unavailable(why, "try again later"), response.headers)
-        if status == 413 or (status in {400, 422} and _TOO_LONG.search(said)):
+        if status == 413 or (status in {400, 422} and TOO_LONG.search(said)):
             why = f"says that the prompt does not fit ({status}){said and f': {said}'}"
             return PromptTooLongError(self._sentence(why, "shorten it, or ask for fewer tokens"))
         why, remedy = self._refusal_words(path, response)
@@ -249,11 +235,6 @@ class Endpoint:
 
     def _sentence(self, why: str, remedy: str) -> str:
         return f"{self._where} {why.rstrip('.')}; {remedy}"
-
-
-def _close_later(loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> None:
-    if loop.is_running():
-        asyncio.run_coroutine_threadsafe(client.aclose(), loop)
 
 
 def _checked_url(service: Service) -> str:

@@ -16,7 +16,8 @@ from typing import Any, Self
 from dspy.lm15 import Request, Response
 
 from lift_sys.inference.chat import SUPPORTED_PARAMS, Answer, chat_body, to_response
-from lift_sys.inference.failures import EngineError
+from lift_sys.inference.deadline import left
+from lift_sys.inference.failures import EngineError, TimedOutError
 from lift_sys.inference.loop import submit
 from lift_sys.inference.usage import CallRecord, current_stage, note
 
@@ -90,11 +91,15 @@ class ChatEngine:
 
         Raises:
             PromptTooLongError: The prompt does not fit into the context.
+            TimedOutError: There was no answer ``within`` the time that the caller gave.
             EngineError: The backend could not answer.
         """
         pending = submit(self._answer(chat_body(request)))
         try:
-            made = pending.result()
+            made = pending.result(left())
+        except TimeoutError as error:
+            pending.cancel()
+            raise TimedOutError(self._late) from error
         except BaseException:
             pending.cancel()
             raise
@@ -104,11 +109,22 @@ class ChatEngine:
         """Answer one request from any event loop; raises as ``complete`` does."""
         pending = submit(self._answer(chat_body(request)))
         try:
-            made = await asyncio.wrap_future(pending)
+            made = await asyncio.wait_for(asyncio.wrap_future(pending), left())
+        except TimeoutError as error:
+            pending.cancel()
+            raise TimedOutError(self._late) from error
         except BaseException:
             pending.cancel()
             raise
         return self._finish(request, *made)
+
+    def for_await(self) -> AsyncChatEngine:
+        """Return the same engine as DSPy takes it for ``await``."""
+        return AsyncChatEngine(self)
+
+    @property
+    def _late(self) -> str:
+        return f"model {self.model} did not answer in the time that it was given"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self

@@ -19,11 +19,14 @@ from typing import Any, Self
 from dspy.lm15 import Request, Response
 
 from lift_sys.inference.chat import SUPPORTED_PARAMS, Answer, chat_body, to_response
-from lift_sys.inference.failures import EngineError
+from lift_sys.inference.deadline import left
+from lift_sys.inference.failures import EngineError, TimedOutError
 from lift_sys.inference.usage import CallRecord, current_stage, note
 
 Send = Callable[[dict[str, Any], Callable[[], bool]], Answer]
 """Answers a chat request; the second argument tells whether the caller has given up."""
+
+LATE = "the embedded model did not answer in the time that it was given"
 
 # By process as well: the native threads do not survive a fork.
 _loaded: dict[tuple[int, Path], tuple[LlamaEngine, tuple[int, int, int]]] = {}
@@ -58,16 +61,21 @@ class LlamaEngine:
 
         Raises:
             PromptTooLongError: The prompt does not fit into the context.
+            TimedOutError: There was no answer ``within`` the time that the caller gave.
             EngineError: The engine could not answer.
         """
         call = _Call(self._send, chat_body(request))
         try:
             call.start()
-            call.done.wait()
+            call.wait()
         except BaseException:
             call.given_up.set()
             raise
         return self._finish(request, call)
+
+    def for_await(self) -> AsyncLlamaEngine:
+        """Return the same engine as DSPy takes it for ``await``."""
+        return AsyncLlamaEngine(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -119,7 +127,10 @@ class AsyncLlamaEngine:
         call = _Call(self._engine._send, chat_body(request))
         try:
             call.start(lambda: _wake(loop, done))
-            await done.wait()
+            await asyncio.wait_for(done.wait(), left())
+        except TimeoutError as error:
+            call.given_up.set()
+            raise TimedOutError(LATE) from error
         except BaseException:
             call.given_up.set()
             raise
@@ -204,6 +215,10 @@ class _Call:
 
     def start(self, wake: Callable[[], None] | None = None) -> None:
         threading.Thread(target=self._run, args=(wake,), name="llama", daemon=True).start()
+
+    def wait(self) -> None:
+        if not self.done.wait(left()):
+            raise TimedOutError(LATE)
 
     def _run(self, wake: Callable[[], None] | None) -> None:
         began = time.perf_counter()

@@ -7,12 +7,13 @@ worth it. Importing this module is cheap; DSPy and the native code are loaded by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lift_sys.errors import ModelError
-from lift_sys.inference.catalogue import get_servable
+from lift_sys.inference.catalogue import get, get_servable
 from lift_sys.inference.fetch import Progress, ensure_model
 
 if TYPE_CHECKING:
@@ -48,22 +49,66 @@ def build_lm(
             cannot be had.
         ProviderError: The file cannot be loaded.
     """
-    info = get_servable(model_id)
+    info = get_servable(model_id, keys or {})
+    if info.members:
+        build = functools.partial(build_lm, keys=keys, progress=progress, calls=calls)
+        return chain_lm(info, [build(member, models_dir) for member in info.members])
     engine, async_engine = _open(info, models_dir, keys or {}, progress)
-
-    import dspy  # noqa: PLC0415 - heavy
 
     from lift_sys.inference.replay import ReplayEngine  # noqa: PLC0415 - heavy
 
-    replaying = ReplayEngine(engine, info.identity, calls) if calls is not None else None
+    if calls is not None:
+        return _lm(info, ReplayEngine(engine, info.identity, calls), None)
+    return _lm(info, engine, async_engine)
+
+
+def chain_lm(info: ModelInfo, members: Sequence[dspy.LM]) -> dspy.LM:
+    """Return a chain of models.
+
+    Args:
+        info: The chain.
+        members: The models that it names, in the same order.
+    """
+    from lift_sys.inference.breaker import breaker_of  # noqa: PLC0415 - heavy
+    from lift_sys.inference.chain import ChainEngine  # noqa: PLC0415 - heavy
+    from lift_sys.inference.course import Member  # noqa: PLC0415 - heavy
+
+    engine = ChainEngine(
+        info,
+        [
+            Member(get(model_id), lm.engine, lm.model, breaker_of(model_id))
+            for model_id, lm in zip(info.members, members, strict=True)
+        ],
+    )
+    return _lm(info, engine, engine.for_await())
+
+
+def _lm(info: ModelInfo, engine: Any, async_engine: Any) -> dspy.LM:
+    import dspy  # noqa: PLC0415 - heavy
+
     return dspy.LM(
         f"local/{info.id}",
-        engine=replaying or engine,
-        async_engine=None if replaying else async_engine,
+        engine=engine,
+        async_engine=async_engine,
         temperature=0.0,
         cache=False,
         num_retries=0,
     )
+
+
+def require_servable(model_id: str, keys: Mapping[str, str]) -> ModelInfo:
+    """Return what is known of a model, after asking everything that can be asked for nothing.
+
+    Raises:
+        ModelError: There is no such id, or the model cannot be asked as things are set up.
+    """
+    info = get_servable(model_id, keys)
+    for member in (info, *map(get, info.members)):
+        if member.backend == "provider":
+            from lift_sys.inference import provider  # noqa: PLC0415 - heavy
+
+            provider.refuse_unservable(member, keys.get(member.key))
+    return info
 
 
 def _open(
@@ -75,14 +120,23 @@ def _open(
     """Return a model's engine, and the one for ``await``."""
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
-    if info.backend == "vllm":
-        from lift_sys.inference import vllm  # noqa: PLC0415 - heavy
-
-        return _concurrent(vllm.connect(info, keys.get(info.key)), info)
     if info.backend == "transformers":
         from lift_sys.inference.transformers import connect  # noqa: PLC0415 - heavy
 
         return _concurrent(connect(info), info)
+    key = keys.get(info.key)
+    if info.backend == "vllm":
+        from lift_sys.inference import vllm  # noqa: PLC0415 - heavy
+
+        return _concurrent(vllm.connect(info, key), info)
+    if info.backend == "anthropic":
+        from lift_sys.inference import anthropic  # noqa: PLC0415 - heavy
+
+        return _concurrent(anthropic.connect(info, key), info)
+    if info.backend == "provider":
+        from lift_sys.inference import provider  # noqa: PLC0415 - heavy
+
+        return _concurrent(provider.connect(info, key), info)
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 

@@ -99,9 +99,12 @@ class ModelInfo(Record):
             want none.
         concurrency: Most requests in flight at once, of all its servers together.
         context: Most tokens of a prompt and its answer together.
-        timeout: Seconds after which a call that has not been answered is given up.
+        timeout: Seconds after which a call that has not been answered is given up; of a chain, the
+            call of one member.
         members: Ids of a chain's models, in order.
-        tries: Answers of one member of a chain that may fail validation before the next is asked.
+        tries: Answers of one member of a chain that may be unusable before the next is asked;
+            greedy ones are never asked for twice.
+        cap: USD of one process after which a chain passes this model over; ``None`` is no limit.
         structured: How it is asked for JSON of a schema; by default the best way that it is known
             to have.
         sampling: Whether it takes a temperature, ``top_p`` and ``top_k``.
@@ -126,6 +129,7 @@ class ModelInfo(Record):
     tries: int = Field(default=2, ge=1)
     structured: Structured | None = None
     sampling: bool = True
+    cap: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @property
     def embedded(self) -> bool:

@@ -1,7 +1,7 @@
-"""When a request to a server is tried again, and after how long.
+"""When a request to a server is tried again, after how long, and when it is asked for elsewhere.
 
-Owns the rule alone: exponential backoff with jitter, and what ``Retry-After`` may ask for. Knows no
-provider and sends nothing.
+Owns the rules alone: exponential backoff with jitter, what ``Retry-After`` may ask for, and where
+an answer may be fetched later. Knows no provider and sends nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
+import httpx
+
 _NOT_NOW = frozenset({408, 425, 429})
 _NEVER = frozenset({501, 505})
 
@@ -20,6 +22,18 @@ _NEVER = frozenset({501, 505})
 def worth_trying_again(status: int) -> bool:
     """Return whether the same request may succeed later, by the status that answered it."""
     return status in _NOT_NOW or (status >= 500 and status not in _NEVER)
+
+
+def answered_later(response: httpx.Response) -> httpx.Request | None:
+    """Return what to ask where the same server has the answer later, else ``None``.
+
+    Modal does so with a request that has waited for 150 seconds, as in a cold start. Headers hold a
+    key, so nobody else is asked.
+    """
+    request = response.next_request if response.status_code == 303 else None
+    if request is None or request.url.join("/") != response.url.join("/"):
+        return None
+    return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ from lift_sys.inference.engine import Send
 REPAIR_TURNS = 2
 """Most times that a model is told what is wrong with its JSON, in one call."""
 
+ANY_OBJECT: dict[str, Any] = {"type": "object"}
+"""The schema of a request for JSON that names none."""
+
 _LONGEST_REASON = 200
 _OBJECT = re.compile(r"""\{\s*["'}]""")
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
@@ -98,7 +101,7 @@ def schema_of(body: dict[str, Any]) -> dict[str, Any] | None:
     if asked is None:
         return None
     if asked["type"] != "json_schema":
-        return {"type": "object"}
+        return ANY_OBJECT
     schema: dict[str, Any] = asked["json_schema"]["schema"]
     return schema
 

@@ -36,11 +36,14 @@ class CallRecord(Record):
             have all of it.
         prompt_seconds: Time spent computing the prompt, in seconds; ``None`` where unknown.
         generation_seconds: Time spent generating, in seconds; ``None`` where unknown.
-        finish_reason: Why generation ended: ``stop``, or ``length`` when the answer was cut off.
+        finish_reason: Why generation ended: ``stop``, ``length`` when the answer was cut off, or
+            ``refusal`` when the model would not answer.
         key: Content address of the request, where answers are stored; empty elsewhere.
         reused: Whether a stored answer was used; tokens and seconds are those of the generation.
         asked: Id of the chain that was asked and let ``model`` answer; empty where there is none.
-        passed_on: Why the members of the chain before ``model`` did not answer, one reason each.
+        passed_on: Why members of the chain did not answer, in order, each ``MEMBER: REASON``; where
+            ``model`` is among them, nobody did and this is the last unusable answer.
+        rejected: Why the chain did not take this answer and asked again; empty where it did.
     """
 
     model: str
@@ -57,6 +60,7 @@ class CallRecord(Record):
     reused: bool = False
     asked: str = ""
     passed_on: tuple[str, ...] = ()
+    rejected: str = ""
 
     @property
     def machine_seconds(self) -> float:

@@ -166,10 +166,18 @@ def test_a_missing_task_file(tmp_path: Path) -> None:
             {"space": {"temperature": [0.0], "critic.model": ["program", "qwen2.5-coder-7b"]}},
             "vLLM",
         ),
+        (
+            {"space": {"temperature": [0.0], "ir_generator.model": ["program", "claude"]}},
+            "ANTHROPIC_API_KEY",
+        ),
+        ({"model": "qwen2.5-coder-0.5b>claude"}, "ANTHROPIC_API_KEY"),
         ({"schema_version": 9}, "upgrade"),
     ],
 )
-def test_a_wrong_configuration(tmp_path: Path, document: object, words: str) -> None:
+def test_a_wrong_configuration(
+    tmp_path: Path, document: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     config = tmp_path / "job.json"
     config.write_text(json.dumps(document))
 
@@ -223,8 +231,9 @@ def test_a_run_folder_that_cannot_be_made(tmp_path: Path) -> None:
     refused(lift("optimize", "--runs", str(tmp_path / "runs")), "run directory")
 
 
-def test_doctor_reports_a_working_sandbox() -> None:
-    done = lift("doctor")
+def test_doctor_reports_a_working_sandbox(tmp_path: Path) -> None:
+    nothing = str(tmp_path / "none")
+    done = lift("doctor", LIFT_MODELS=nothing, LIFT_CATALOGUE=nothing, ANTHROPIC_API_KEY="")
 
     assert done.returncode == 0, done.stdout
     assert "sandbox runs code: passed" in done.stdout

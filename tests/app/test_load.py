@@ -135,6 +135,7 @@ def with_fields(*fields: str) -> Artifact:
         (changed(model=ModelRef(id="gpt", sha256="0" * 64)), "unknown model 'gpt'"),
         (changed(model=ModelRef(id="qwen2.5-coder-7b", sha256="")), "needs a vLLM server"),
         (changed(models=(ModelRef(id="qwen2.5-coder-7b", sha256=""),)), "needs a vLLM server"),
+        (changed(models=(ModelRef(id="claude", sha256=""),)), "set ANTHROPIC_API_KEY"),
         (
             changed(model=ModelRef(id="qwen2.5-coder-0.5b", sha256="0" * 64)),
             r"other weights of qwen2\.5-coder-0\.5b",
@@ -144,8 +145,9 @@ def with_fields(*fields: str) -> Artifact:
     ],
 )
 def test_what_cannot_run_here_is_refused_before_a_model_is_had(
-    model: Model, tmp_path: Path, artifact: Artifact, says: str
+    model: Model, tmp_path: Path, artifact: Artifact, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     path = save_artifact(artifact, tmp_path / "best.json")
     with pytest.raises(ArtifactError, match=says) as caught:
         lift_sys.load_program(path)

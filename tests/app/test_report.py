@@ -16,7 +16,7 @@ from optimizers.rows import Row
 
 def call(key: str = "", *, tokens: int = 10, seconds: float = 2.0) -> CallRecord:
     return CallRecord(
-        model="m",
+        model="qwen2.5-coder-0.5b",
         prompt_tokens=100,
         cached_tokens=25,
         completion_tokens=tokens,

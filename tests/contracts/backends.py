@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from dspy.lm15 import Request
 
-from lift_sys.inference import vllm
+from lift_sys.inference import anthropic, provider, vllm
+from lift_sys.inference.breaker import Breaker
+from lift_sys.inference.chain import ChainEngine
+from lift_sys.inference.course import Member
 from lift_sys.inference.engine import AsyncChatEngine, ChatEngine
+from lift_sys.inference.failures import PromptTooLongError
 from lift_sys.inference.llama_cpp import AsyncLlamaEngine, load_engine
 from lift_sys.inference.lm import SLOTS
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
+from lift_sys.inference.scripted import ScriptedEngine
+from tests.contracts.dialects import ANTHROPIC
 from tests.contracts.fake_server import Behaviour, FakeServer
 from tests.contracts.vllm_sources import CONCURRENCY, real
 
@@ -54,6 +61,8 @@ class Backend:
         marks: Of its tests.
         fake: Whether a fake server is behind it, whose faults a test chooses.
         seeded: Whether the seed decides what is drawn.
+        ours: Whether every byte of HTTP is ours, and not a library's that follows redirects and has
+            words of its own.
     """
 
     name: str
@@ -61,6 +70,7 @@ class Backend:
     marks: tuple[pytest.MarkDecorator, ...] = ()
     fake: bool = True
     seeded: bool = True
+    ours: bool = True
 
 
 def info_of(server: FakeServer, **fields: Any) -> ModelInfo:
@@ -94,6 +104,45 @@ def open_vllm_in_words(request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 
 @contextmanager
+def open_anthropic(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(ANTHROPIC, key=KEY)) as server:
+        yield rig_of(server, anthropic.connect, backend="anthropic")
+
+
+@contextmanager
+def open_anthropic_in_words(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(ANTHROPIC, key=KEY, structured=False)) as server:
+        yield rig_of(server, anthropic.connect, backend="anthropic", structured="words")
+
+
+@contextmanager
+def open_provider(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(key=KEY)) as server:
+        yield rig_of(server, provider.connect, backend="provider", name="openai/small")
+
+
+@contextmanager
+def open_chain(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Give a chain whose first model is too small for every prompt."""
+
+    def refuse(_: Request) -> str:
+        msg = "the prompt does not fit"
+        raise PromptTooLongError(msg)
+
+    small = ScriptedEngine(refuse, concurrency=4)
+    with FakeServer(Behaviour(key=KEY)) as server:
+        large = rig_of(server, vllm.connect)
+        info = ModelInfo(id="chain", backend="chain", name="chain")
+        engines = {"small": small, "m": large.engine}
+        members = [
+            Member(info_of(server, id=name), engine, f"local/{name}", Breaker())
+            for name, engine in engines.items()
+        ]
+        chain = ChainEngine(info, members)
+        yield Rig(chain, chain.for_await(), "fake", server, cap=large.cap)
+
+
+@contextmanager
 def open_llama_cpp(request: pytest.FixtureRequest) -> Iterator[Rig]:
     path = request.getfixturevalue("model_path")
     engine = load_engine(path, slots=SLOTS, model="qwen2.5-coder-0.5b")
@@ -109,6 +158,10 @@ def open_real_vllm(request: pytest.FixtureRequest) -> Iterator[Rig]:
 BACKENDS = (
     Backend("vllm", open_vllm),
     Backend("vllm in words", open_vllm_in_words),
+    Backend("anthropic", open_anthropic, seeded=False),
+    Backend("anthropic in words", open_anthropic_in_words, seeded=False),
+    Backend("provider", open_provider, ours=False),
+    Backend("chain", open_chain, fake=False),
     Backend("real vllm", open_real_vllm, (pytest.mark.vllm,), fake=False),
     Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
 )

@@ -19,7 +19,7 @@ from lift_sys.errors import BudgetSpent, StoreError
 from lift_sys.inference import catalogue
 from lift_sys.inference.budget import Account, most_tokens, pay_from
 from lift_sys.inference.charge import Charge
-from lift_sys.inference.failures import EngineError
+from lift_sys.inference.failures import EngineError, TimedOutError
 from lift_sys.inference.ledger import Fits, LedgerEntry, Spend
 from lift_sys.inference.model_info import FREE, Price
 from lift_sys.inference.replay import ReplayEngine, StoredCall
@@ -261,6 +261,32 @@ def test_an_interrupted_call_counts_in_full_where_somebody_charges_for_it() -> N
     assert spent[0] == (0, Job.COST)
     assert spent[1][0] >= Job.COST
     assert spent[1][1] == Job.COST
+
+
+def test_a_call_that_took_too_long_counts_in_full_where_somebody_charges_for_it() -> None:
+    def late(_: Request) -> str:
+        msg = "too late"
+        raise TimedOutError(msg)
+
+    spent = []
+    for price in (FREE, DEAR):
+        memory = Memory()
+        with pytest.raises(TimedOutError):
+            Job(memory, Budget(), price, late).ask(0)
+        spent.append(memory.spent.tokens)
+
+    assert spent[0] == 0
+    assert spent[1] >= Job.COST
+
+
+def test_a_call_pays_for_its_share_of_the_machine() -> None:
+    memory = Memory()
+    account = Account(Budget, memory, lambda: 7.0)
+    record = CallRecord(model="m", prompt_tokens=5, completion_tokens=2, seconds=36.0, share=9.0)
+    with account.paying(Charge("k", "m", Price(hour=4.0), 9, 9)) as note:
+        note(record)
+    assert memory.entries[-1].usd == pytest.approx(0.01)
+    assert memory.entries[-1].seconds == 36.0
 
 
 def test_a_reservation_is_at_least_what_a_call_costs() -> None:

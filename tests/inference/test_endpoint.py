@@ -103,6 +103,25 @@ def test_what_may_pass_is_tried_again(first: httpx.Response | Exception) -> None
     assert len(requests) == QUICK.tries
 
 
+def test_an_answer_that_the_server_has_later_is_fetched_there() -> None:
+    url = "http://example.org/v1/chat/completions?call=7"
+    waits = httpx.Response(303, headers={"location": url})
+    answer, requests = ask(waits, waits, FINE)
+
+    assert answer == {"answer": 1}
+    assert [(request.method, request.content) for request in requests[1:]] == [("GET", b"")] * 2
+    assert {str(request.url) for request in requests[1:]} == {url}
+    assert requests[2].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("place", ["https://example.org/", "http://b.org/", "http://example.org:1"])
+def test_no_other_server_is_asked_for_it(place: str) -> None:
+    error, requests = ask(httpx.Response(303, headers={"location": place}))
+
+    assert isinstance(error, StatusError)
+    assert len(requests) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [

@@ -191,3 +191,11 @@ def test_a_suggestion_outside_the_space_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="'odd' is not a value of the hyper 'x'"):
         Space((1, 2)).suggest(Odd(), "x")
+
+
+def test_a_space_may_take_more_than_its_choices() -> None:
+    hyper = Hyper("model", "program", "a", also=lambda value: str(value).startswith("x/"))
+    hyper.set("x/y")
+    assert hyper.dump_state() == {"value": "x/y"}
+    with pytest.raises(ConfigError, match="'y' is not a value of the hyper 'model'"):
+        hyper.set("y")
