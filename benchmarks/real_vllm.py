@@ -54,7 +54,7 @@ def weights(python: Path, models_dir: Path) -> Path:
     folder = models_dir / f"{GGUF}-{catalogue.get(GGUF).sha256[:12]}"
     if not folder.is_dir():
         print("test-vllm: converting the weights, about a minute", flush=True)
-        words = [python, "-m", "lift_sys.inference.convert", gguf, folder]
+        words = [str(python), "-m", "lift_sys.inference.convert", str(gguf), str(folder)]
         quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         surroundings = os.environ | quiet | {"PYTHONPATH": str(ROOT)}
         subprocess.run(words, check=True, env=surroundings, cwd=ROOT)  # noqa: S603
