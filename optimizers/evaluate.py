@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from lift_sys.errors import ConfigError, LiftError
 from lift_sys.inference.leases import Alone, Leases, once
-from lift_sys.inference.lm import concurrency_of
+from lift_sys.inference.lm import concurrency_of, in_turn
 from lift_sys.inference.usage import recording
 from lift_sys.record import digest
 from lift_sys.tasks import Task
@@ -160,7 +160,8 @@ class Evaluator:
         lm = self._lm()
         started = time.perf_counter()
         # What a job asked is in its stored answers; DSPy's history would keep it all in memory.
-        with recording() as calls, dspy.context(lm=lm, trace=trace, disable_history=True):
+        settings = dspy.context(lm=lm, trace=trace, disable_history=True)
+        with recording() as calls, settings, in_turn():
             answer = self.ask(prepared.program, task, prepared.rollout)
         score = self._scored(task, answer)
         return Row(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import dspy
 
-from lift_sys.inference.lm import concurrency_of
+from lift_sys.inference.lm import asks_in_turn, concurrency_of
 from lift_sys.ir.models import FunctionSignature, SpecIR
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.tasks import TaskView
@@ -79,7 +79,9 @@ class Writing:
         return any(stage.temperature_in(temperature) > 0 for stage in stages)
 
     def concurrency(self, stages: Sequence[Stage]) -> int:
-        """Return how many candidates every model that makes them takes at once."""
+        """Return how many candidates are made at once: as many as every model of them takes."""
+        if asks_in_turn():
+            return 1
         lms = [stage.lm(self.program.borrowed.models) for stage in stages]
         return min((concurrency_of(lm) for lm in lms), default=1)
 

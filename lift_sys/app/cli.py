@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lift_sys.app import cli_artifact, cli_measure, cli_modal, cli_models, cli_tasks, cli_worker
+from lift_sys.app import (
+    cli_artifact,
+    cli_assess,
+    cli_measure,
+    cli_modal,
+    cli_models,
+    cli_tasks,
+    cli_worker,
+)
 from lift_sys.app.cli_options import Model, OpenTest, Runs, Unsafe, prepare_models, sandbox_for
 from lift_sys.errors import LiftError
 
@@ -32,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cli_artifact.app)
+app.add_typer(cli_assess.app)
 app.add_typer(cli_measure.app)
 app.add_typer(cli_worker.app)
 app.add_typer(cli_models.app, name="models")

@@ -81,6 +81,20 @@ def read_budget(options: Sequence[str]) -> dict[str, str] | None:
     return read or None
 
 
+def make_budget(options: Sequence[str]) -> Budget:
+    """Return the budget that ``KEY=VALUE`` options describe; without any there is no limit.
+
+    Raises:
+        ConfigError: One names no limit, or its value cannot be one.
+    """
+    try:
+        return Budget.model_validate(read_budget(options) or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"--budget is wrong at {first['loc'][0]}: {first['msg']}"
+        raise ConfigError(msg) from error
+
+
 def read_executor(
     kind: str | None, containers: int | None, *, unsafe: bool
 ) -> dict[str, Any] | None:

@@ -65,6 +65,11 @@ def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
     return TaskSet(name, tuple(tasks[:limit]), file_sha256(path), is_test)
 
 
+def directory_of(model: str, data: TaskSet, runs: Path) -> Path:
+    """Return the run directory that all measurements with one model on one set share."""
+    return runs / f"eval-{file_name(model)}-{data.sha256[:12]}"
+
+
 class Measurement:
     """One measurement of a lineup.
 
@@ -82,7 +87,7 @@ class Measurement:
         self._lineup = lineup
         self._data = data
         self._sandbox = sandbox
-        self._directory = runs / f"eval-{file_name(lineup.model)}-{data.sha256[:12]}"
+        self._directory = directory_of(lineup.model, data, runs)
         self._progress = progress
         self._every: dict[str, Row] = {}
 

@@ -44,7 +44,7 @@ class Progress:
         self._tried = 0
         self._tokens = 0
         self._speeds: dict[str, tuple[int, float]] = {}
-        self._last_line = time.monotonic()
+        self._last_line = self._last_row = time.monotonic()
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
@@ -70,6 +70,7 @@ class Progress:
     def begin(self, phase: str, planned: int | None = None) -> None:
         """Enter a phase."""
         self._phase, self._done, self._tried = phase, 0, 0
+        self._last_row = time.monotonic()
         if planned is not None:
             self._planned[phase] = planned
         self._show()
@@ -81,15 +82,16 @@ class Progress:
 
     def row(self, row: Row, reused: bool) -> None:
         """Count an executed or reused task."""
+        now = time.monotonic()
         self._done += 1
         same = row.label == self._phase
         self._label = self._phase if same else f"{self._phase}, {row.label}"
         self._tokens += row.usage.completion_tokens
         if not reused:
-            self.engine_seconds += sum(c.seconds for c in row.calls if not c.reused)
-            spent = row.seconds - sum(c.seconds for c in row.calls if c.reused)
+            self.engine_seconds += sum(c.machine_seconds for c in row.calls if not c.reused)
             count, seconds = self._speeds.get(self._phase, (0, 0.0))
-            self._speeds[self._phase] = (count + 1, seconds + spent)
+            self._speeds[self._phase] = (count + 1, seconds + now - self._last_row)
+        self._last_row = now
         self._show()
 
     def answer(self) -> None:
@@ -102,7 +104,7 @@ class Progress:
         """Count calls of the model that belong to no row."""
         for call in calls:
             self._tokens += call.completion_tokens
-            self.engine_seconds += call.seconds
+            self.engine_seconds += call.machine_seconds
 
     def trial(self, trial: Trial) -> None:
         """Tell how a trial ended; of one that was stored no rows were shown."""

@@ -154,7 +154,9 @@ class Report(Versioned):
         results: One per program, in the order of the table.
         comparisons: Paired, of some programs against others; corrected together.
         usage: Of every answer generated for the run, each counted once.
-        overhead_seconds: Time that all rows of the run spent outside the model, in seconds.
+        overhead_seconds: Time that all rows of the run spent outside the model, in seconds;
+            ``None`` where calls may overlap, and no row's time can be divided.
+        busy_seconds: Time that backends worked on those calls, in seconds; ``None`` elsewhere.
         matches: Direct prompting at the tokens of other programs, where that was asked for.
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
             earlier releases.
@@ -171,7 +173,8 @@ class Report(Versioned):
     results: tuple[Result, ...]
     comparisons: tuple[PairedComparison, ...]
     usage: Usage
-    overhead_seconds: float
+    overhead_seconds: float | None
+    busy_seconds: float | None = None
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
     compilation: Compilation | None = None
@@ -180,8 +183,10 @@ class Report(Versioned):
     spent: Spent | None = None
 
     @property
-    def share_outside_model(self) -> float:
-        """Share of the work's time that was not spent in the model, in [0, 1]."""
+    def share_outside_model(self) -> float | None:
+        """Share of the work's time that was not spent in the model, in [0, 1], if known."""
+        if self.overhead_seconds is None:
+            return None
         total = self.usage.seconds + self.overhead_seconds
         return self.overhead_seconds / total if total else 0.0
 
@@ -255,15 +260,23 @@ def build_report(
         data=data,
         data_sha256=data_sha256,
         results=tuple(summaries.values()),
-        comparisons=_paired([(summaries[first], summaries[second]) for first, second in pairs]),
+        comparisons=paired([(summaries[first], summaries[second]) for first, second in pairs]),
         usage=usage_of(every),
-        overhead_seconds=sum(r.seconds - r.usage.seconds for r in every),
+        **_times(every),
         matches=tuple(matches),
         spent=Spent.of(generated(every)),
     )
 
 
-def _paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, ...]:
+def _times(rows: Sequence[Row]) -> dict[str, float | None]:
+    calls = generated(rows)
+    if any(call.share is not None for call in calls):
+        return {"overhead_seconds": None, "busy_seconds": sum(c.machine_seconds for c in calls)}
+    return {"overhead_seconds": sum(row.seconds - row.usage.seconds for row in rows)}
+
+
+def paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, ...]:
+    """Return comparisons that are read together, of the second result against the first."""
     compared = correct([compare(first.outcomes, second.outcomes) for first, second in pairs])
     return tuple(
         PairedComparison(

@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from lift_sys.app.chain_use import chain_lines
 from lift_sys.app.cost_tables import cost_lines, spent_sentence
 from lift_sys.app.front_tables import front_lines
-from lift_sys.app.report import Compilation, Report, Result, Search, TokenMatch
+from lift_sys.app.report import (
+    Compilation,
+    PairedComparison,
+    Report,
+    Result,
+    Search,
+    TokenMatch,
+)
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
@@ -143,16 +150,7 @@ def failure_table(failures: Mapping[str, Mapping[str, FailureCategory]]) -> list
 
 def _comparisons(report: Report) -> list[str]:
     together = len(report.comparisons)
-    lines = []
-    for pair in report.comparisons:
-        c = pair.comparison
-        corrected = f" (corrected {p_text(c.p_corrected)})" if together > 1 else ""
-        lines.append(
-            f"- {pair.second} against {pair.first}: {len(c.only_second)} tasks gained, "
-            f"{len(c.only_first)} lost, {c.difference}, exact McNemar p {p_text(c.p_value)}"
-            f"{corrected}, {pair.second_tokens:,} against {pair.first_tokens:,} tokens out: "
-            f"{c.verdict}."
-        )
+    lines = [comparison_line(pair, together) for pair in report.comparisons]
     if together > 1:
         lines.append(
             f"- Verdicts go by p after Holm's correction for {together} comparisons; the clearest "
@@ -165,6 +163,23 @@ def _comparisons(report: Report) -> list[str]:
             f"{_flips_needed(ALPHA)} one-sided flips on; read the intervals."
         )
     return lines
+
+
+def comparison_line(pair: PairedComparison, together: int) -> str:
+    """Return a comparison in one line of a list.
+
+    Args:
+        pair: The comparison.
+        together: How many are read, and were corrected, together.
+    """
+    c = pair.comparison
+    corrected = f" (corrected {p_text(c.p_corrected)})" if together > 1 else ""
+    return (
+        f"- {pair.second} against {pair.first}: {len(c.only_second)} tasks gained, "
+        f"{len(c.only_first)} lost, {c.difference}, exact McNemar p {p_text(c.p_value)}"
+        f"{corrected}, {pair.second_tokens:,} against {pair.first_tokens:,} tokens out: "
+        f"{c.verdict}."
+    )
 
 
 def _flips_needed(alpha: float) -> int:

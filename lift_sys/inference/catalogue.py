@@ -90,7 +90,7 @@ _SHIPPED = (
         id="claude",
         backend="anthropic",
         licence="provider's terms",
-        name="claude-sonnet-4-5",
+        name="claude-sonnet-4-6",
         hardware="an API key",
         price=Price(million_input=3.0, million_output=15.0, as_of=PRICES_AS_OF),
         key="ANTHROPIC_API_KEY",

@@ -8,7 +8,9 @@ worth it. Importing this module is cheap; DSPy and the native code are loaded by
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from lift_sys.inference.engine import Send
     from lift_sys.inference.model_info import ModelInfo
     from lift_sys.inference.replay import Calls
+
+_in_turn: ContextVar[bool] = ContextVar("lift_sys_in_turn", default=False)
 
 SLOTS = 3
 """Prompts whose computed prefix is kept: one for each stage that alternates in a job."""
@@ -158,6 +162,25 @@ def _concurrent(send: Send, info: ModelInfo) -> tuple[Any, Any]:
 
     engine = ChatEngine(send, info.id, concurrency=info.concurrency)
     return engine, AsyncChatEngine(engine)
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Let a program inside ask one thing after the other, though a model would take more at once.
+
+    Where many tasks keep a model busy, drawing candidates of one task ahead gains nothing and pays
+    for those that turn out not to be needed.
+    """
+    token = _in_turn.set(True)
+    try:
+        yield
+    finally:
+        _in_turn.reset(token)
+
+
+def asks_in_turn() -> bool:
+    """Return whether the program that runs here asks one thing after the other."""
+    return _in_turn.get()
 
 
 def concurrency_of(lm: dspy.LM | None) -> int:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from metrics.stats.bootstrap import BootstrapComparison, compare_rollouts
 from metrics.stats.calibration import Bin, Calibration
 from metrics.stats.paired import Comparison, compare, correct, holm, p_text
-from metrics.stats.power import POWER, minimum_detectable, power, tasks_needed
+from metrics.stats.power import (
+    POWER,
+    minimum_detectable,
+    passes_to_clear,
+    power,
+    tasks_needed,
+    tasks_to_clear,
+)
 from metrics.stats.rates import ALPHA, Difference, Rate, pass_at_k, pass_hat_k
 
 __all__ = [
@@ -25,6 +32,8 @@ __all__ = [
     "p_text",
     "pass_at_k",
     "pass_hat_k",
+    "passes_to_clear",
     "power",
     "tasks_needed",
+    "tasks_to_clear",
 ]

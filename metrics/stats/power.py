@@ -1,4 +1,4 @@
-"""What a number of tasks can show: power of the exact McNemar test, and its two inversions.
+"""What a number of tasks can show: power of the exact McNemar test, its two inversions, a target.
 
 Two programs on the same tasks differ in two numbers: the *discordant* share of tasks that only one
 of them passes, and the *difference* of their pass rates, which is at most that share.
@@ -115,6 +115,45 @@ def minimum_detectable(tasks: int, discordant: float, alpha: float = ALPHA) -> f
         return power(tasks, difference, max(discordant, difference), alpha) - POWER
 
     return float(brentq(excess, 0.0, 1.0, xtol=1e-6)) if excess(1.0) >= 0 else None
+
+
+def tasks_to_clear(share: float, target: float) -> int:
+    """Return how many tasks show that a rate is above a target, at 80 % power.
+
+    Shown is what the lower end of the Wilson interval clears. The interval inverts the score test,
+    so the number starts from that test's normal approximation,
+
+        n = (z(alpha/2) √(target (1 - target)) + z(0.2) √(share (1 - share)))² / (share - target)²
+
+    and goes up to where the exact binomial chance of enough passes reaches that power.
+
+    Args:
+        share: The true rate, target < share ≤ 1.
+        target: To be cleared, 0 < target < 1.
+
+    Raises:
+        ValueError: The two are not in that order.
+    """
+    if not 0 < target < share <= 1:
+        msg = f"no number of tasks shows that a rate of {share} is above {target}"
+        raise ValueError(msg)
+    spread = norm.isf(ALPHA / 2) * math.sqrt(target * (1 - target))
+    spread += norm.ppf(POWER) * math.sqrt(share * (1 - share))
+    tasks = math.ceil(float(spread / (share - target)) ** 2)
+    while binom.sf(passes_to_clear(tasks, target) - 1, tasks, share) < POWER:
+        tasks += 1
+    return tasks
+
+
+def passes_to_clear(tasks: int, target: float) -> int:
+    """Return the fewest passes whose Wilson interval lies above a target; may exceed the tasks.
+
+    Args:
+        tasks: How many are run.
+        target: To be cleared, in (0, 1).
+    """
+    margin = norm.isf(ALPHA / 2) * math.sqrt(tasks * target * (1 - target))
+    return math.ceil(tasks * target + float(margin))
 
 
 def _refuse_impossible(difference: float, discordant: float) -> None:

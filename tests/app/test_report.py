@@ -171,6 +171,14 @@ def test_answers_that_rows_share_are_generated_once() -> None:
     )
 
 
+def test_of_calls_that_overlapped_the_backends_time_is_told() -> None:
+    calls = tuple(call().model_copy(update={"share": 0.5}) for _ in range(2))
+    every = [row(0, passed=True, calls=calls, seconds=2.5)]
+    report = build_report("d", "0" * 64, {"p": every}, every)
+    assert report.share_outside_model is None
+    assert "s of calls, which overlapped: backends were busy for 1 s" in markdown(report)
+
+
 def test_a_run_without_calls_has_no_share() -> None:
     nothing = build_report("d", "0" * 64, {"p": [row(0, passed=False, calls=(), seconds=0.0)]}, [])
     assert nothing.share_outside_model == 0.0

@@ -31,7 +31,7 @@ def test_a_chat_body_becomes_a_messages_request() -> None:
     answer, (body,), api = ask(message(), stop=["END"])
 
     assert body == {
-        "model": "claude-sonnet-4-5",
+        "model": "claude-sonnet-4-6",
         "max_tokens": 512,
         "temperature": 0.5,
         "stop_sequences": ["END"],

@@ -10,9 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
-from metrics.stats import ALPHA, POWER, minimum_detectable, power, tasks_needed
+from metrics.stats import (
+    ALPHA,
+    POWER,
+    Rate,
+    minimum_detectable,
+    passes_to_clear,
+    power,
+    tasks_needed,
+    tasks_to_clear,
+)
 from metrics.stats.power import normal_approximation
 
 
@@ -121,3 +130,35 @@ def test_impossible_shares_are_refused(difference: float, discordant: float) -> 
 def test_no_number_of_tasks_shows_nothing() -> None:
     with pytest.raises(ValueError, match="difference of 0"):
         tasks_needed(0.0, 0.3)
+
+
+@given(tasks=st.integers(1, 2000), target=st.floats(0.05, 0.95))
+def test_passes_to_clear_are_where_the_wilson_interval_begins(tasks: int, target: float) -> None:
+    needed = passes_to_clear(tasks, target)
+    if needed <= tasks:
+        assert Rate.of(needed, tasks).low >= target - 1e-9
+    assert Rate.of(min(needed - 1, tasks), tasks).low < target + 1e-9
+
+
+@given(target=st.floats(0.3, 0.95), above=st.floats(0.03, 0.5))
+def test_tasks_to_clear_have_the_wanted_power(target: float, above: float) -> None:
+    share = min(1.0, target + above)
+    tasks = tasks_to_clear(share, target)
+    found = sum(
+        binom.pmf(passed, tasks, share)
+        for passed in range(tasks + 1)
+        if Rate.of(passed, tasks).low >= target - 1e-9
+    )
+    assert found >= POWER - 1e-6
+
+
+def test_clearing_85_percent_takes_22_tasks_at_least() -> None:
+    assert tasks_to_clear(1.0, 0.85) == 22
+    assert passes_to_clear(21, 0.85) == 22
+    assert passes_to_clear(80, 0.85) == 75
+
+
+@pytest.mark.parametrize(("share", "target"), [(0.85, 0.85), (0.8, 0.85), (1.0, 1.0), (0.5, 0.0)])
+def test_no_number_of_tasks_shows_what_is_not_there(share: float, target: float) -> None:
+    with pytest.raises(ValueError, match="no number of tasks"):
+        tasks_to_clear(share, target)

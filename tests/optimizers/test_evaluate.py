@@ -9,6 +9,7 @@ import dspy
 import pytest
 
 from lift_sys.errors import ProviderError, SandboxError
+from lift_sys.inference.lm import asks_in_turn
 from lift_sys.inference.scripted import AsyncScriptedEngine, ScriptedEngine
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score, Status
@@ -201,3 +202,17 @@ def test_rows_come_as_they_are_made() -> None:
     running = evaluator(Lm([ANSWER]), rows).run(Writer(), [task("a"), task("b")], "x")
     assert next(running).task_id == "a"
     assert len(rows) == 1
+
+
+def test_programs_ask_in_turn_because_tasks_fill_the_backend() -> None:
+    asked: list[bool] = []
+
+    class Noting(Writer):
+        def forward(self, **given: Any) -> dspy.Prediction:
+            asked.append(asks_in_turn())
+            return dspy.Prediction(code="", ir=None, failure=None, attempts=())
+
+    list(evaluator(Lm([]), MemoryRows()).run(Noting(), [task()], "p"))
+
+    assert asked == [True]
+    assert not asks_in_turn()

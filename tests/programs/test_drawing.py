@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lift_sys.errors import ProviderError
+from lift_sys.inference.lm import in_turn
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import recording
 from lift_sys.sandbox.base import Sandbox
@@ -110,6 +111,14 @@ def test_what_was_drawn_beyond_the_stop_is_paid_for_and_dropped(sandbox: Sandbox
     assert len(prediction.attempts) == 1
     assert len(steps) == 2
     assert calls == 8
+
+
+def test_where_other_work_fills_the_backend_no_candidate_is_made_ahead(sandbox: Sandbox) -> None:
+    with in_turn():
+        prediction, _, calls = run(sandbox, by_seed([GOOD]), 4, n=16, select="assertions")
+
+    assert len(prediction.attempts) == 1
+    assert calls == 2
 
 
 @settings(max_examples=40)
