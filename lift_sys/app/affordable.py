@@ -1,9 +1,9 @@
-"""The least that a job must be allowed: one evaluation of all dev tasks."""
+"""The least that a job must be allowed: one evaluation of all its tasks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lift_sys.app.data import Data
 from lift_sys.app.estimate import NO_DEMOS, Cost, Estimate, Estimator, cost_of, sampled
@@ -21,8 +21,7 @@ def check_evaluation(
 ) -> None:
     """Refuse a job that could not pay for its first evaluation of all dev tasks.
 
-    The rates are the shipped ones, so that the answer is the same wherever it is asked. Where there
-    are none, an answer has at least one token, and a prompt the words of its spec.
+    The rates are the shipped ones, so that the answer is the same wherever it is asked.
 
     Args:
         config: The job.
@@ -34,32 +33,36 @@ def check_evaluation(
         ConfigError: It says which limit is too low, and how much is needed at least.
     """
     each = _first(config, start, joint=joint) if start else None
-    if each and not each.unknown:
-        trial, takes = each.low * len(data.dev), "takes about"
-    else:
-        trial, takes = _least(models_of_job(config), data.dev), "takes at least"
+    models = models_of_job(config)
     if joint:
-        _require("search_tokens", config.search_tokens, trial.tokens_out, takes)
-    _check(config.budget, trial, takes)
+        cost, takes = _evaluation(models, data.dev, each)
+        _require("search_tokens", config.search_tokens, cost.tokens_out, takes)
+    check_budget(config.budget, models, data.dev, each)
 
 
-def check_least(budget: Budget, models: Sequence[str], tasks: Sequence[Task]) -> None:
-    """Refuse a budget in which no model could give one answer to each task.
+def check_budget(
+    budget: Budget, models: Iterable[str], tasks: Sequence[Task], each: Estimate | None = None
+) -> None:
+    """Refuse a budget below one evaluation.
+
+    Args:
+        budget: Of a job.
+        models: Ids of all models that it may ask.
+        tasks: Those that are evaluated.
+        each: Estimate of one of them; without one, or where it is unknown, an answer has at least
+            one token, and a prompt the words of its spec.
 
     Raises:
         ConfigError: It says which limit is too low, and how much is needed at least.
     """
-    _check(budget, _least(models, tasks), "takes at least")
-
-
-def _check(budget: Budget, trial: Cost, takes: str) -> None:
+    cost, takes = _evaluation(models, tasks, each)
     if budget.tokens is not None:
-        tokens = trial.tokens_out + trial.tokens_in
+        tokens = cost.tokens_out + cost.tokens_in
         _require("the budget in tokens", budget.tokens, tokens, takes)
-    if budget.usd is not None and trial.usd > budget.usd:
+    if budget.usd is not None and cost.usd > budget.usd:
         msg = (
-            f"the budget is {budget.usd:g} USD, and one evaluation of all dev tasks {takes} "
-            f"{_rounded_up(trial.usd)}; give at least that, or fewer dev tasks"
+            f"the budget is {budget.usd:g} USD, and one evaluation of all tasks {takes} "
+            f"{_rounded_up(cost.usd)}; give at least that, or fewer tasks"
         )
         raise ConfigError(msg)
 
@@ -75,12 +78,18 @@ def _first(config: RunConfig, start: SpecToCode, *, joint: bool) -> Estimate:
     return min(costs, key=lambda cost: cost.low.tokens_out)
 
 
-def _least(models: Sequence[str], tasks: Sequence[Task]) -> Cost:
-    """Return less than what one answer to each task costs, whoever gives it."""
+def _evaluation(
+    models: Iterable[str], tasks: Sequence[Task], each: Estimate | None
+) -> tuple[Cost, str]:
+    """Return what one evaluation costs, or less than that, and how that is said."""
+    if each and not each.unknown:
+        return each.low * len(tasks), "takes about"
     words = sum(len(task.spec.split()) for task in tasks)
     rate = StageRate(calls=1, tokens_out=len(tasks), tokens_in=words, seconds=0.0)
-    costs = [cost_of(model_id, rate) for model_id in models]
-    return min(costs, key=lambda cost: 0.0 if math.isnan(cost.usd) else cost.usd)
+    prices = [cost_of(model_id, rate).usd for model_id in models]
+    # Less than an unknown price is nothing.
+    usd = min((0.0 if math.isnan(price) else price for price in prices), default=0.0)
+    return Cost(tokens_out=rate.tokens_out, tokens_in=rate.tokens_in, usd=usd), "takes at least"
 
 
 def _rounded_up(usd: float) -> str:
@@ -91,7 +100,7 @@ def _require(name: str, limit: int, needed: float, takes: str) -> None:
     least = math.ceil(needed)
     if limit < least:
         msg = (
-            f"{name} is {limit:,}, and one evaluation of all dev tasks {takes} {least:,}; give"
-            " at least that, or fewer dev tasks"
+            f"{name} is {limit:,}, and one evaluation of all tasks {takes} {least:,}; give"
+            " at least that, or fewer tasks"
         )
         raise ConfigError(msg)

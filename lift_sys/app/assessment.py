@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lift_sys.app.affordable import check_least
+from lift_sys.app.affordable import check_budget
 from lift_sys.app.assessment_report import (
     Assessment,
     Climbed,
@@ -30,6 +30,7 @@ from lift_sys.app.bench import make_evaluator
 from lift_sys.app.measure import TaskSet, directory_of
 from lift_sys.app.models import model_source
 from lift_sys.app.progress import Progress
+from lift_sys.app.report_files import write_report
 from lift_sys.app.rungs import Point, missing, point
 from lift_sys.app.spending import BudgetUse, check_prices
 from lift_sys.app.store import RunDirectory
@@ -90,7 +91,7 @@ def check_question(question: Question, data: TaskSet, budget: Budget) -> None:
         raise ConfigError(msg)
     asked = [model for model in question.ladder.ids if missing(model) is None]
     check_prices(budget, asked)
-    check_least(budget, asked, data.tasks)
+    check_budget(budget, asked, data.tasks)
 
 
 class Assessing:
@@ -136,8 +137,7 @@ class Assessing:
             except BudgetSpent as spent:
                 end, cut = End(Reason.BUDGET, self._at), spent
             made = make_assessment(self._question, self._data, self._climbed(end, ledger))
-            directory.write("report.json", made.model_dump_json(indent=2) + "\n")
-            directory.write("report.md", markdown(made))
+            write_report(directory, made, markdown(made))
         if cut:
             raise BudgetSpent(f"{cut}; {self.path / 'report.md'} says how far it came") from cut
         if not made.order:

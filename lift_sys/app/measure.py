@@ -20,6 +20,7 @@ from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, TokenMatch, build_report
 from lift_sys.app.report_files import write_report
 from lift_sys.app.store import RunDirectory
+from lift_sys.app.tables import markdown
 from lift_sys.errors import ConfigError
 from lift_sys.files import file_name, file_sha256
 from lift_sys.sandbox.base import Sandbox
@@ -109,7 +110,7 @@ class Measurement:
                 self._lineup.model, self._sandbox, directory.rows(), models, self._progress.row
             )
             report = self._measure(evaluator, models)
-            write_report(directory, report, detailed=True)
+            write_report(directory, report, markdown(report, detailed=True))
         self._close(opened, report)
         return report
 

@@ -27,6 +27,7 @@ from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report
 from lift_sys.app.report_files import write_report
 from lift_sys.app.store import RunDirectory
+from lift_sys.app.tables import markdown
 from lift_sys.config import RunConfig
 from lift_sys.record import canonical_json
 from lift_sys.sandbox.base import Sandbox
@@ -109,7 +110,8 @@ def _finish(bench: Bench, found: Found, ledger: gate.Ledger | None) -> tuple[Rep
         programs = bench.table_of(found.winner)
         tables = run_final(final, programs, bench.evaluator, bench.progress)
     report = _report(bench, found, final, tables)
-    text = write_report(run, report)
+    text = markdown(report)
+    write_report(run, report, text)
     if artifact and final.is_test:
         artifact = with_test(artifact, report, close_final(opening, report, ledger))
     return report, text, replace(found, artifact=artifact).save(run.path)

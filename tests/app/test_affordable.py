@@ -39,7 +39,7 @@ def least(refused: pytest.ExceptionInfo[ConfigError]) -> int:
 
 
 def test_a_search_that_cannot_pay_for_one_evaluation_is_refused(data: Data) -> None:
-    with pytest.raises(ConfigError, match=r"one evaluation of all dev tasks takes about 1,\d{3};"):
+    with pytest.raises(ConfigError, match=r"one evaluation of all tasks takes about 1,\d{3};"):
         check(data, search_tokens=100)
 
 

@@ -212,11 +212,11 @@ def test_an_artifact_names_a_chain_and_is_loaded_with_it(
 def test_a_job_may_search_a_chain_and_a_model_of_a_provider(own: Engines, sandbox: Sandbox) -> None:
     searched = ("program", CHAIN, "openai/some")
     space: dict[str, Any] = {"temperature": (0.0,), "code_generator.model": searched}
-    check_space(RunConfig(model="small", space=space), sandbox)
+    check_space(RunConfig(model="small", space=space), make_program("single", sandbox))
     assert models_of_job(RunConfig(model="both", space=space)) == ("both", CHAIN, "openai/some")
     wrong: dict[str, Any] = {"temperature": (0.0,), "code_generator.model": ("small>none",)}
     with pytest.raises(ConfigError, match="'small>none' is not a value of the hyper"):
-        check_space(RunConfig(space=wrong), sandbox)
+        check_space(RunConfig(space=wrong), make_program("single", sandbox))
 
 
 def test_what_a_chain_costs_is_known_where_its_members_costs_are(own: Engines) -> None:

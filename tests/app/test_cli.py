@@ -294,7 +294,7 @@ def test_a_job_is_explained_and_not_run(tmp_path: Path) -> None:
 def test_a_search_that_cannot_pay_for_one_evaluation(tmp_path: Path) -> None:
     refused(
         lift("optimize", "--explain", "--search-tokens", "9", "--runs", str(tmp_path / "runs")),
-        "search_tokens is 9, and one evaluation of all dev tasks takes about",
+        "search_tokens is 9, and one evaluation of all tasks takes about",
     )
 
 

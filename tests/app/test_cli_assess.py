@@ -29,7 +29,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Models:
         (("--claude", "openai/x"), ConfigError, "has no entry of its own"),
         (("--budget", "tokens"), ConfigError, "is not KEY=VALUE"),
         (("--budget", "tokens=-1"), ConfigError, "--budget is wrong at tokens"),
-        (("--budget", "tokens=5"), ConfigError, "below one trial"),
+        (("--budget", "tokens=5"), ConfigError, "one evaluation of all tasks takes at least"),
     ],
 )
 def test_bad_input_is_refused(

@@ -122,5 +122,5 @@ def test_a_model_that_was_never_measured_has_no_figures(tmp_path: Path) -> None:
 def test_what_a_job_would_refuse_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="hypers of this program are"):
         said(RunConfig(space={"no": (1,)}), tmp_path)
-    with pytest.raises(ConfigError, match="one evaluation of all dev tasks takes"):
+    with pytest.raises(ConfigError, match="one evaluation of all tasks takes"):
         said(RunConfig(search_tokens=5), tmp_path)
