@@ -17,7 +17,7 @@ import xgrammar
 from lift_sys.inference.failures import EngineError
 from lift_sys.ir.schema_lint import lint_schema
 
-MAX_WHITESPACE = 24
+MAX_WHITESPACE = 1
 """Most characters of white space between two parts of a JSON text."""
 
 
