@@ -236,6 +236,9 @@ def _resolved(target: str, root: Any) -> Any:
 
 def _bounds(node: dict[str, Any], path: str) -> Iterator[SchemaProblem]:
     """Look for bounds that XGrammar does not take, and for those that leave no value."""
+    if "items" not in node and not ({"prefixItems", *_ALONE} & set(node)):
+        for key in sorted({"minItems", "maxItems"} & set(node)):
+            yield SchemaProblem(f"{path}/{key}", "XGrammar needs items to count; add them")
     whole = "integer" in _types(node)
     for key in ("minItems", "maxItems", "minimum", "maximum", *_EXCLUSIVE):
         if key not in node:
