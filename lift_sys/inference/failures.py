@@ -2,6 +2,13 @@
 
 DSPy wraps whatever an engine raises unless it is one of DSPy's own LM errors. These classes are
 both, so a caller of a DSPy module catches ``lift_sys.errors.ProviderError`` as it was raised.
+
+    EngineError
+    ├── PromptTooLongError     the input is too large for the model
+    ├── StatusError            a server refused the request; asking again changes nothing
+    ├── UnavailableError       no answer could be had just now; another server may have one
+    │   └── TimedOutError
+    └── CancelledError
 """
 
 from __future__ import annotations
@@ -20,6 +27,28 @@ class PromptTooLongError(EngineError, ContextWindowExceededError):
 
     def __init__(self, message: str) -> None:
         ContextWindowExceededError.__init__(self, message=message)
+
+
+class StatusError(EngineError):
+    """A server refused the request, and would again.
+
+    Attributes:
+        status: HTTP status.
+        said: The server's own words; empty where it gave none.
+    """
+
+    def __init__(self, message: str, status: int = 0, said: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.said = said
+
+
+class UnavailableError(EngineError):
+    """No answer could be had after every retry: nobody listens, or the server is overloaded."""
+
+
+class TimedOutError(UnavailableError):
+    """No answer came within the time that a call may take."""
 
 
 class RefusedError(BudgetSpent, LMError):

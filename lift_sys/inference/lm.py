@@ -69,16 +69,21 @@ def build_lm(
 def _open(
     info: ModelInfo,
     models_dir: Path,
-    keys: Mapping[str, str],  # noqa: ARG001
+    keys: Mapping[str, str],
     progress: Progress | None,
 ) -> tuple[Any, Any]:
     """Return a model's engine, and the one for ``await``."""
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
-    if info.backend == "transformers":
-        from lift_sys.inference.transformers import connect  # noqa: PLC0415 - heavy
+    key = keys.get(info.key)
+    if info.backend == "vllm":
+        from lift_sys.inference import vllm  # noqa: PLC0415 - heavy
 
-        return _concurrent(connect(info), info)
+        return _concurrent(info, vllm.connect(info, key))
+    if info.backend == "transformers":
+        from lift_sys.inference import transformers  # noqa: PLC0415 - heavy
+
+        return _concurrent(info, transformers.connect(info, key))
     msg = f"model {info.id} needs the {info.backend} backend, which this release does not have"
     raise ModelError(msg)
 
@@ -95,7 +100,7 @@ def _embedded(info: ModelInfo, models_dir: Path, progress: Progress | None) -> t
     return engine, AsyncLlamaEngine(engine)
 
 
-def _concurrent(send: Send, info: ModelInfo) -> tuple[Any, Any]:
+def _concurrent(info: ModelInfo, send: Send) -> tuple[Any, Any]:
     from lift_sys.inference.engine import AsyncChatEngine, ChatEngine  # noqa: PLC0415 - heavy
 
     engine = ChatEngine(send, info.id, concurrency=info.concurrency)

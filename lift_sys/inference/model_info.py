@@ -76,6 +76,9 @@ class Price(Record):
 
 FREE = Price()
 
+Structured = Literal["schema", "tool", "words"]
+"""How a server is asked for JSON of a schema: by that name, as a tool's input, or in the prompt."""
+
 
 class ModelInfo(Record):
     """One model.
@@ -99,6 +102,9 @@ class ModelInfo(Record):
         timeout: Seconds after which a call that has not been answered is given up.
         members: Ids of a chain's models, in order.
         tries: Answers of one member of a chain that may fail validation before the next is asked.
+        structured: How it is asked for JSON of a schema; by default the best way that it is known
+            to have.
+        sampling: Whether it takes a temperature, ``top_p`` and ``top_k``.
     """
 
     id: str
@@ -118,6 +124,8 @@ class ModelInfo(Record):
     timeout: float = Field(default=300.0, gt=0)
     members: tuple[str, ...] = ()
     tries: int = Field(default=2, ge=1)
+    structured: Structured | None = None
+    sampling: bool = True
 
     @property
     def embedded(self) -> bool:

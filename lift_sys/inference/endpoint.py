@@ -1,0 +1,297 @@
+"""One HTTP server that answers with JSON: the way from a request to its answer or one sentence.
+
+Owns connections, time limits, retries and the words of every failure. Knows no provider: who asks
+says which headers go along and where an error body keeps its message. A key is in the headers
+alone; it is removed from everything that is said, also where a server repeats it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from lift_sys.errors import ConfigError
+from lift_sys.inference.failures import (
+    EngineError,
+    PromptTooLongError,
+    StatusError,
+    TimedOutError,
+    UnavailableError,
+)
+from lift_sys.inference.retries import Retries, worth_trying_again
+
+CONNECT_SECONDS = 10.0
+"""Within which a server must take a connection, in seconds."""
+
+IDLE_SECONDS = 30.0
+"""How long an unused connection is kept, in seconds."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SAID = 300  # characters of a server's words that are passed on
+
+_TOO_LONG = re.compile(
+    r"context (length|limit|window|size)|prompt is too long|max(imum)?[ _]model[ _]len", re.I
+)
+_TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]*)<", re.I)
+
+
+def message_in(body: Any) -> str:
+    """Return the message of an error body of the form that most servers use; empty if none."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail") or ""
+    return error if isinstance(error, str) else json.dumps(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whom an endpoint asks, and what it is called.
+
+    Attributes:
+        name: For a person, e.g. ``vLLM``.
+        url: Paths are appended to it.
+        key_name: Environment variable that a person sets the key in; empty where there is none.
+        auth: Headers that hold the key; nothing in them is ever said.
+        headers: Other headers.
+        seconds: After which a call is given up, its retries and waits included.
+        message_in: Finds the message in the JSON of an error.
+    """
+
+    name: str
+    url: str
+    key_name: str = ""
+    auth: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 300.0
+    message_in: Callable[[Any], str] = message_in
+
+
+class _Lost(Exception):  # noqa: N818 - an attempt that may be repeated, never seen outside
+    """An attempt without an answer; ``error`` is what is raised if no other one succeeds."""
+
+    def __init__(self, error: EngineError, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.headers = headers
+
+
+class Endpoint:
+    """A server, asked from any event loop; its connections belong to the loop that asks.
+
+    Args:
+        service: Whom to ask.
+        retries: How often and how fast.
+        transport: What carries the requests; a test's way to see them.
+
+    Raises:
+        ConfigError: The URL or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        retries: Retries | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._service = service
+        self._retries = retries or Retries()
+        self._transport = transport
+        self._url = _checked_url(service)
+        self._headers = _checked_headers(service)
+        self._secrets = [text.split()[-1] for text in service.auth.values() if text]
+        self._where = f"{service.name} at {self._shown(self._url)}"
+        self._opened: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+
+    @property
+    def where(self) -> str:
+        """Who this is, for a person: the name and the URL without credentials."""
+        return self._where
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a body and return the JSON object that answers it.
+
+        Raises:
+            PromptTooLongError: The server says that the prompt does not fit.
+            StatusError: The server refuses the request, and would again.
+            TimedOutError: No answer in time.
+            UnavailableError: No answer after all retries.
+        """
+        content = json.dumps(body).encode("ascii")
+        return await self._ask("POST", path, content, self._retries, self._service.seconds)
+
+    async def get(self, path: str, seconds: float = 5.0) -> dict[str, Any]:
+        """Return the JSON object at a path, asked for once; raises as ``post`` does."""
+        return await self._ask("GET", path, None, Retries(tries=1), seconds)
+
+    async def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        opened, self._opened = self._opened, None
+        if opened is not None and opened[0] is asyncio.get_running_loop():
+            await opened[1].aclose()
+
+    async def _ask(
+        self, method: str, path: str, content: bytes | None, retries: Retries, seconds: float
+    ) -> dict[str, Any]:
+        deadline = asyncio.get_running_loop().time() + seconds
+        failed = 0
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._attempt(method, path, content)
+            except TimeoutError:
+                raise self._too_late(seconds) from None
+            except _Lost as lost:
+                failed += 1
+                wait = retries.wait(failed, lost.headers)
+                left = deadline - asyncio.get_running_loop().time()
+                if failed >= retries.tries or wait >= left:
+                    raise lost.error from None
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, method: str, path: str, content: bytes | None) -> dict[str, Any]:
+        client = self._client()
+        try:
+            response = await client.request(
+                method, self._url + path, content=content, headers=self._headers
+            )
+        except httpx.TimeoutException:
+            why = f"took no connection within {CONNECT_SECONDS:g} s"
+            raise _Lost(self._unavailable(why, "is it running?")) from None
+        except httpx.RequestError as error:
+            raise _Lost(self._unavailable(*_connection_words(error))) from None
+        if not response.is_success:
+            raise self._refusal(path, response)
+        return self._json(response)
+
+    def _client(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if self._opened is None or self._opened[0] is not loop:
+            url = httpx.URL(self._url)
+            client = httpx.AsyncClient(
+                transport=self._transport,
+                # Reading all certificates takes a while; without TLS there is nobody to trust.
+                verify=url.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+                limits=httpx.Limits(keepalive_expiry=IDLE_SECONDS),
+                # No proxy leads to this machine itself.
+                trust_env=url.host not in _LOOPBACK,
+            )
+            self._opened = loop, client
+            weakref.finalize(self, _close_later, loop, client).atexit = False
+        return self._opened[1]
+
+    def _json(self, response: httpx.Response) -> dict[str, Any]:
+        try:
+            data = json.loads(response.content)
+        except (ValueError, RecursionError):
+            data = None
+        if isinstance(data, dict):
+            return data
+        if _is_page(response):
+            why = f"answered with a web page{_titled(response)}, not with JSON"
+            raise StatusError(self._sentence(why, "check the URL"), response.status_code)
+        why = "JSON that is broken or cut off" if response.content else "an empty body"
+        raise _Lost(self._unavailable(f"answered with {why}", "see the server's log"))
+
+    def _refusal(self, path: str, response: httpx.Response) -> Exception:
+        """Return what to raise for a status that is no success."""
+        status, said = response.status_code, self._said(response)
+        if worth_trying_again(status):
+            why = f"cannot answer now ({status}){said and f': {said}'}"
+            return _Lost(self._unavailable(why, "try again later"), response.headers)
+        if status == 413 or (status in {400, 422} and _TOO_LONG.search(said)):
+            why = f"says that the prompt does not fit ({status}){said and f': {said}'}"
+            return PromptTooLongError(self._sentence(why, "shorten it, or ask for fewer tokens"))
+        why, remedy = self._refusal_words(path, response)
+        return StatusError(self._sentence(f"{why}{said and f': {said}'}", remedy), status, said)
+
+    def _refusal_words(self, path: str, response: httpx.Response) -> tuple[str, str]:
+        status = response.status_code
+        if status in {401, 403}:
+            name = self._service.key_name
+            remedy = f"set the right key in {name}" if name else "name its key in the model's entry"
+            refused = "refuses the key" if self._secrets else "wants a key and none was sent"
+            return f"{refused} ({status})", remedy
+        if status == 404:
+            return f"does not know {path} or the model (404)", "check the URL and the model's name"
+        if response.has_redirect_location:
+            target = self._shown(response.headers["location"])
+            return f"sends us on to {target} ({status})", "write the final URL"
+        return f"refuses the request ({status})", "correct the request"
+
+    def _said(self, response: httpx.Response) -> str:
+        """Return the server's own words about a failure, short and without secrets."""
+        try:
+            text = self._service.message_in(json.loads(response.content))
+        except (ValueError, RecursionError):
+            text = f"a web page{_titled(response)}" if _is_page(response) else response.text
+        return self._shown(" ".join(text.split())[:_SAID])
+
+    def _shown(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return re.sub(r"//[^/@\s]*@", "//", text)
+
+    def _unavailable(self, why: str, remedy: str) -> UnavailableError:
+        return UnavailableError(self._sentence(why, remedy))
+
+    def _too_late(self, seconds: float) -> TimedOutError:
+        why = f"gave no answer within {seconds:g} s"
+        return TimedOutError(self._sentence(why, "raise the model's timeout or ask for less"))
+
+    def _sentence(self, why: str, remedy: str) -> str:
+        return f"{self._where} {why.rstrip('.')}; {remedy}"
+
+
+def _close_later(loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> None:
+    if loop.is_running():
+        asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+
+
+def _checked_url(service: Service) -> str:
+    try:
+        url = httpx.URL(service.url)
+    except (httpx.InvalidURL, TypeError):
+        url = None
+    if url is None or url.scheme not in {"http", "https"} or not url.host or url.query:
+        shown = re.sub(r"//[^/@]*@|\?.*", lambda m: "//" if m[0][0] == "/" else "", service.url)
+        msg = f"{shown!r} is no URL of {service.name}; write one such as http://HOST:8000/v1"
+        raise ConfigError(msg)
+    return service.url.strip().rstrip("/")
+
+
+def _checked_headers(service: Service) -> httpx.Headers:
+    for text in service.auth.values():
+        if not text.isascii() or not text.isprintable() or text != text.strip():
+            name = service.key_name or "the environment"
+            msg = f"the key of {service.name} in {name} has characters that no key has; correct it"
+            raise ConfigError(msg)
+    return httpx.Headers({"content-type": "application/json", **service.headers, **service.auth})
+
+
+def _connection_words(error: httpx.RequestError) -> tuple[str, str]:
+    if isinstance(error, httpx.ConnectError):
+        return f"cannot be reached ({error})", "is it running, and is the URL right?"
+    if isinstance(error, httpx.ProxyError):
+        return f"cannot be reached ({error})", "check the proxy"
+    return "broke off in the middle of an answer", "see the server's log"
+
+
+def _is_page(response: httpx.Response) -> bool:
+    start = response.content[:200].lstrip().lower()
+    kind = response.headers.get("content-type", "")
+    return "text/html" in kind or start.startswith((b"<!doctype", b"<html"))
+
+
+def _titled(response: httpx.Response) -> str:
+    found = _TITLE.search(response.text[:20_000])
+    title = " ".join(found[1].split())[:80] if found else ""
+    return f" ({title})" if title else ""

@@ -1,0 +1,113 @@
+"""The backends that keep the contract. Another one is a line in ``BACKENDS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lift_sys.inference import vllm
+from lift_sys.inference.engine import AsyncChatEngine, ChatEngine
+from lift_sys.inference.llama_cpp import AsyncLlamaEngine, load_engine
+from lift_sys.inference.lm import SLOTS
+from lift_sys.inference.model_info import ModelInfo
+from lift_sys.inference.retries import Retries
+from tests.contracts.fake_server import Behaviour, FakeServer
+
+KEY = "sk-contract-secret"
+QUICK = Retries(tries=3, first=0.02, most=0.3)
+"""Retries that a test can wait for."""
+
+
+@dataclass
+class Rig:
+    """A backend that is ready to answer.
+
+    Attributes:
+        engine: For callers that wait.
+        async_engine: For ``await``.
+        weights: What identifies its model in the record.
+        server: The fake server behind it; ``None`` where there is a real model.
+        again: Returns another engine to the same server, whose entry differs in these fields.
+    """
+
+    engine: Any
+    async_engine: Any
+    weights: str
+    server: FakeServer | None = None
+    again: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One line of the table.
+
+    Attributes:
+        name: Shown by pytest.
+        open: Makes it ready, from what the test may ask for.
+        marks: Of its tests.
+        fake: Whether a fake server is behind it, whose faults a test chooses.
+        seeded: Whether the seed decides what is drawn.
+    """
+
+    name: str
+    open: Callable[[pytest.FixtureRequest], Any]
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+    fake: bool = True
+    seeded: bool = True
+
+
+def info_of(server: FakeServer, **fields: Any) -> ModelInfo:
+    """Return the entry of the model that a fake server serves."""
+    named = {"id": "m", "backend": "vllm", "name": "small", "key": "M_KEY", "timeout": 20}
+    return ModelInfo.model_validate({**named, "urls": (server.url,), "concurrency": 4, **fields})
+
+
+def rig_of(server: FakeServer, connect: Callable[..., Any], **fields: Any) -> Rig:
+    """Return a rig with an engine that asks a fake server."""
+
+    def again(key: str = KEY, **changed: Any) -> ChatEngine:
+        info = info_of(server, **{**fields, **changed})
+        send = connect(info, key, retries=QUICK)
+        return ChatEngine(send, info.id, concurrency=info.concurrency)
+
+    engine = again()
+    return Rig(engine, AsyncChatEngine(engine), "fake", server, again)
+
+
+@contextmanager
+def open_vllm(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(key=KEY)) as server:
+        yield rig_of(server, vllm.connect)
+
+
+@contextmanager
+def open_vllm_in_words(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with FakeServer(Behaviour(key=KEY, structured=False)) as server:
+        yield rig_of(server, vllm.connect, structured="words")
+
+
+@contextmanager
+def open_llama_cpp(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    path = request.getfixturevalue("model_path")
+    engine = load_engine(path, slots=SLOTS, model="qwen2.5-coder-0.5b")
+    yield Rig(engine, AsyncLlamaEngine(engine), "embedded")
+
+
+BACKENDS = (
+    Backend("vllm", open_vllm),
+    Backend("vllm in words", open_vllm_in_words),
+    Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
+)
+
+
+def params(*, fake: bool = False, seeded: bool = False) -> list[Any]:
+    """Return the backends for ``pytest.mark.parametrize``: all, or those with these properties."""
+    return [
+        pytest.param(backend, id=backend.name, marks=backend.marks)
+        for backend in BACKENDS
+        if backend.fake >= fake and backend.seeded >= seeded
+    ]
