@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from lift_sys.errors import ModelError
 from lift_sys.inference.engine import Send
-from lift_sys.inference.failures import EngineError, PromptTooLongError
+from lift_sys.inference.failures import PromptTooLongError, TimedOutError
 from lift_sys.inference.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def connect(info: ModelInfo, key: str | None = None) -> Send:  # noqa: ARG001 (e
                 return await asyncio.wrap_future(row.answer)
         except TimeoutError as error:
             msg = f"model {info.id} did not answer within {info.timeout:g} s; raise its timeout"
-            raise EngineError(msg) from error
+            raise TimedOutError(msg) from error
 
     return send
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lift_sys.inference import vllm
+from lift_sys.inference import transformers, vllm
 from lift_sys.inference.engine import AsyncChatEngine, ChatEngine
 from lift_sys.inference.llama_cpp import AsyncLlamaEngine, load_engine
 from lift_sys.inference.lm import SLOTS
@@ -51,6 +51,8 @@ class Backend:
         marks: Of its tests.
         fake: Whether a fake server is behind it, whose faults a test chooses.
         seeded: Whether the seed decides what is drawn.
+        caching: Whether it keeps the prefix of a prompt.
+        concurrency: Most requests that it answers at once.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Backend:
     marks: tuple[pytest.MarkDecorator, ...] = ()
     fake: bool = True
     seeded: bool = True
+    caching: bool = True
+    concurrency: int = 4
 
 
 def info_of(server: FakeServer, **fields: Any) -> ModelInfo:
@@ -97,17 +101,32 @@ def open_llama_cpp(request: pytest.FixtureRequest) -> Iterator[Rig]:
     yield Rig(engine, AsyncLlamaEngine(engine), "embedded")
 
 
+@contextmanager
+def open_transformers(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    weights = request.getfixturevalue("tiny_weights")
+    info = ModelInfo(id="m", backend="transformers", name=str(weights), concurrency=4)
+    engine = ChatEngine(transformers.connect(info), info.id, concurrency=info.concurrency)
+    yield Rig(engine, AsyncChatEngine(engine), "tiny")
+
+
 BACKENDS = (
     Backend("vllm", open_vllm),
     Backend("vllm in words", open_vllm_in_words),
-    Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
+    Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False, concurrency=1),
+    Backend(
+        "transformers",
+        open_transformers,
+        (pytest.mark.transformers,),
+        fake=False,
+        caching=False,
+    ),
 )
 
 
-def params(*, fake: bool = False, seeded: bool = False) -> list[Any]:
+def params(*, fake: bool = False, seeded: bool = False, caching: bool = False) -> list[Any]:
     """Return the backends for ``pytest.mark.parametrize``: all, or those with these properties."""
     return [
         pytest.param(backend, id=backend.name, marks=backend.marks)
         for backend in BACKENDS
-        if backend.fake >= fake and backend.seeded >= seeded
+        if backend.fake >= fake and backend.seeded >= seeded and backend.caching >= caching
     ]
