@@ -34,9 +34,8 @@ def write_tokenizer(folder: Path) -> int:
         initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
     )
     bpe.train_from_iterator(CORPUS, trainer)
-    made = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
+    ends = {"pad_token": SPECIAL[0], "eos_token": SPECIAL[2]}
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **ends)
     made.chat_template = TEMPLATE
     made.save_pretrained(folder)
     return len(made)
