@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from lift_sys.errors import ModelError
 from lift_sys.inference.engine import Send
-from lift_sys.inference.failures import EngineError, PromptTooLongError
+from lift_sys.inference.failures import PromptTooLongError, TimedOutError
 from lift_sys.inference.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def connect(info: ModelInfo, key: str | None = None) -> Send:  # noqa: ARG001 (e
                 return await asyncio.wrap_future(row.answer)
         except TimeoutError as error:
             msg = f"model {info.id} did not answer within {info.timeout:g} s; raise its timeout"
-            raise EngineError(msg) from error
+            raise TimedOutError(msg) from error
 
     return send
 
@@ -135,6 +135,7 @@ def _load(folder: Path, info: ModelInfo) -> _Weights:
 def _read(folder: Path, info: ModelInfo) -> _Weights:
     torch, transformers, _ = map(importlib.import_module, EXTRA)
 
+    from lift_sys.inference import attention  # noqa: PLC0415 - needs torch
     from lift_sys.inference.constraint import Grammars  # noqa: PLC0415 - needs xgrammar
     from lift_sys.inference.generation import Generation  # noqa: PLC0415 - needs torch
 
@@ -142,7 +143,9 @@ def _read(folder: Path, info: ModelInfo) -> _Weights:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     transformers.utils.logging.disable_progress_bar()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention.NAME
+    )
     model = model.to(device).eval()
     config = model.config.get_text_config()
     ends = _ends(model.generation_config, tokenizer)
