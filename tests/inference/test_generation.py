@@ -102,7 +102,7 @@ def test_a_stop_text_ends_an_answer_and_is_not_part_of_it(parts: tuple[Any, Any]
 def test_never_more_rows_at_once_than_allowed(parts: tuple[Any, Any]) -> None:
     seen = []
 
-    class Watched(generation.Batch):  # type: ignore[misc]
+    class Watched(generation.Batch):
         def draw(self) -> list[int]:
             seen.append(len(self.rows))
             drawn: list[int] = super().draw()

@@ -40,7 +40,7 @@ def test_an_ir_of_a_task_from_converted_weights(folder: Path) -> None:
     lm = dspy.LM("local/q", engine=engine, async_engine=AsyncChatEngine(engine), cache=False)
     spec = "Return the largest of three numbers a, b and c."
     with dspy.context(lm=lm), recording() as rows:
-        ir = IRGenerator()(name="largest", spec=spec, analysis=None, sampling=Sampling())
+        ir = IRGenerator()(name="largest", spec=spec, analysis=None, sampling=Sampling(0.0, 0))
     assert [p.name for p in ir.signature.parameters] == ["a", "b", "c"]
     assert ir.effects
     assert rows[0].finish_reason == "stop"

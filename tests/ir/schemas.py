@@ -39,7 +39,7 @@ def ours() -> Iterator[tuple[str, type[BaseModel], dict[str, Any]]]:
 def of_stages() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the schema that each stage sends where nothing else is asked for."""
     for stage in (IRGenerator, Refiner, Critic):
-        sent = stage.adapter.response_format["json_schema"]["schema"]  # type: ignore[attr-defined]
+        sent = stage.adapter.response_format["json_schema"]["schema"]
         yield stage.name, sent
 
 
