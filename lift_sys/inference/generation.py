@@ -67,8 +67,7 @@ class Generation:
             while True:
                 joining = self._next()
                 if self._closed:
-                    self._fail(joining, CancelledError("the call was given up"))
-                    return
+                    return self._fail(joining, CancelledError("the call was given up"))
                 try:
                     self._step(joining)
                 except Exception as error:  # noqa: BLE001 - raised again where answers are awaited

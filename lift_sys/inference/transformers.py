@@ -5,9 +5,9 @@ Owns how a folder is loaded, once per process, and how a chat body becomes a row
 own random numbers, so an answer depends on its request alone, but for rounding: which rows are
 computed together changes the last bits of a logit, and seldom a token.
 
-A model's ``name`` is the folder: merged weights as ``save_pretrained`` writes them, or an adapter
-of PEFT, which is merged as it is loaded. They run on a GPU in bfloat16 where there is one, else on
-the CPU in float32.
+A model's ``name`` is the folder, as ``save_pretrained`` writes it; adapters are merged before. The
+weights run on a GPU in bfloat16 where there is one, else on the CPU in float32. Entries with one
+folder share what is loaded for the first of them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class _Weights:
 
 
 def _load(folder: Path, info: ModelInfo) -> _Weights:
-    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+    if not (folder / "config.json").is_file():
         msg = (
             f"model {info.id}: {folder} is no folder of weights; make one from a GGUF file with:"
             " python -m lift_sys.inference.convert FILE.gguf FOLDER"
