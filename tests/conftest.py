@@ -60,6 +60,14 @@ def models_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small random weights; skips where the extra ``transformers`` is missing."""
+    from tests.inference.tiny_weights import write_weights
+
+    return write_weights(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
 def model_path(models_dir: Path) -> Path:
     """The default embedded model, fetched the first time."""
     return ensure_model("qwen2.5-coder-0.5b", models_dir)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from lift_sys.inference import catalogue
-from lift_sys.inference.usage import CallRecord
+from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record
 from optimizers.rows import Row
 
@@ -121,3 +121,38 @@ def total_usd(calls: Iterable[CallRecord]) -> float | None:
     costs = [catalogue.usd(call) for call in calls]
     known = [cost for cost in costs if cost is not None]
     return math.fsum(known) if len(known) == len(costs) else None
+
+
+def usage_of(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> Usage:
+    """Return the cost of every generated answer; see ``generated``."""
+    return Usage.of(generated(rows, others))
+
+
+def whole_cost(rows: Sequence[Row], others: Sequence[CallRecord]) -> dict[str, Any]:
+    """Return what a report tells of every generated answer: ``usage`` and ``spent``."""
+    return {"usage": usage_of(rows, others), "spent": Spent.of(generated(rows, others))}
+
+
+def generated(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> list[CallRecord]:
+    """Return every generated answer, each once, however many rows used it.
+
+    Args:
+        rows: Executed tasks.
+        others: Calls that no row has to have, e.g. of an optimizer that runs programs itself.
+    """
+    calls = {c.key or f"{r.key}/{i}": c for r in rows for i, c in enumerate(r.calls)}
+    return list({**{c.key: c for c in others}, **calls}.values())
+
+
+def outside_model(rows: Sequence[Row]) -> float | None:
+    """Return the seconds of rows that no model worked on; ``None`` where their calls overlapped."""
+    if busy(generated(rows)) is not None:
+        return None
+    return sum(row.seconds - row.usage.seconds for row in rows)
+
+
+def busy(calls: Sequence[CallRecord]) -> float | None:
+    """Return the seconds that backends worked on calls; ``None`` where none of them overlapped."""
+    if all(call.share is None for call in calls):
+        return None
+    return sum(call.machine_seconds for call in calls)

@@ -7,10 +7,10 @@ every comparison is paired, with the tokens of both sides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from lift_sys.app.chain_use import ChainUse, chain_uses
-from lift_sys.app.cost import ProgramCost, Spent
+from lift_sys.app.cost import ProgramCost, Spent, busy, generated, outside_model, usage_of
 from lift_sys.app.front import Front
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import CallRecord, Usage
@@ -262,17 +262,11 @@ def build_report(
         results=tuple(summaries.values()),
         comparisons=paired([(summaries[first], summaries[second]) for first, second in pairs]),
         usage=usage_of(every),
-        **_times(every),
+        overhead_seconds=outside_model(every),
+        busy_seconds=busy(generated(every)),
         matches=tuple(matches),
         spent=Spent.of(generated(every)),
     )
-
-
-def _times(rows: Sequence[Row]) -> dict[str, float | None]:
-    calls = generated(rows)
-    if any(call.share is not None for call in calls):
-        return {"overhead_seconds": None, "busy_seconds": sum(c.machine_seconds for c in calls)}
-    return {"overhead_seconds": sum(row.seconds - row.usage.seconds for row in rows)}
 
 
 def paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, ...]:
@@ -288,24 +282,3 @@ def paired(pairs: Sequence[tuple[Result, Result]]) -> tuple[PairedComparison, ..
         )
         for (first, second), comparison in zip(pairs, compared, strict=True)
     )
-
-
-def usage_of(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> Usage:
-    """Return the cost of every generated answer; see ``generated``."""
-    return Usage.of(generated(rows, others))
-
-
-def whole_cost(rows: Sequence[Row], others: Sequence[CallRecord]) -> dict[str, Any]:
-    """Return what a report tells of every generated answer: ``usage`` and ``spent``."""
-    return {"usage": usage_of(rows, others), "spent": Spent.of(generated(rows, others))}
-
-
-def generated(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> list[CallRecord]:
-    """Return every generated answer, each once, however many rows used it.
-
-    Args:
-        rows: Executed tasks.
-        others: Calls that no row has to have, e.g. of an optimizer that runs programs itself.
-    """
-    calls = {c.key or f"{r.key}/{i}": c for r in rows for i, c in enumerate(r.calls)}
-    return list({**{c.key: c for c in others}, **calls}.values())

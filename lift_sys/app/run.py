@@ -18,12 +18,13 @@ from lift_sys.app import environment, gate
 from lift_sys.app.assemble import Found, with_test
 from lift_sys.app.bench import Bench, open_bench
 from lift_sys.app.containers import sent_elsewhere
+from lift_sys.app.cost import whole_cost
 from lift_sys.app.final import FINAL, Final, close_final, open_final, run_final
 from lift_sys.app.finding import find
 from lift_sys.app.job import Job
 from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.progress import Progress
-from lift_sys.app.report import Report, build_report, whole_cost
+from lift_sys.app.report import Report, build_report
 from lift_sys.app.report_files import write_report
 from lift_sys.app.store import RunDirectory
 from lift_sys.app.tables import markdown

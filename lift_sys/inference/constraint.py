@@ -17,8 +17,11 @@ import xgrammar
 from lift_sys.inference.failures import EngineError
 from lift_sys.ir.schema_lint import lint_schema
 
-MAX_WHITESPACE = 24
+MAX_WHITESPACE = 1
 """Most characters of white space between two parts of a JSON text."""
+
+_SIDE_BY_SIDE = xgrammar.BatchGrammarMatcher(max_threads="auto")
+"""Fills the masks of many rows in threads; for one row, in the caller's."""
 
 
 class Grammars:
@@ -45,6 +48,10 @@ class Grammars:
         """
         return xgrammar.GrammarMatcher(self._compiled(form))
 
+    def forget(self) -> None:
+        """Compile anew from now on, also what was compiled before."""
+        self._compiler.clear_cache()
+
     def _compiled(self, form: Mapping[str, Any]) -> Any:
         if form["type"] != "json_schema":
             return self._compiler.compile_builtin_json_grammar()
@@ -68,14 +75,14 @@ def allow_only(logits: torch.Tensor, matchers: Sequence[Any | None]) -> None:
         logits: One row each.
         matchers: Of each row; ``None`` allows every token.
     """
-    if not any(matchers):
+    rows = [row for row, matcher in enumerate(matchers) if matcher is not None]
+    if not rows:
         return
     vocabulary = logits.shape[-1]
     masks = xgrammar.allocate_token_bitmask(len(matchers), vocabulary)  # all ones
-    for row, matcher in enumerate(matchers):
-        if matcher is not None:
-            matcher.fill_next_token_bitmask(masks, row)
-    # Unpacked where the logits are, with the same operations on every device.
-    bits = torch.arange(32, dtype=torch.int32, device=logits.device)
-    allowed = (masks.to(logits.device)[:, :, None] >> bits) & 1
-    logits.masked_fill_(allowed.flatten(1)[:, :vocabulary] == 0, -torch.inf)
+    _SIDE_BY_SIDE.batch_fill_next_token_bitmask([matchers[row] for row in rows], masks, rows)
+    # On a GPU the plain operations, because the kernels are compiled there when first needed.
+    on_cpu = logits.device.type == "cpu"
+    xgrammar.apply_token_bitmask_inplace(
+        logits, masks.to(logits.device), backend="cpu" if on_cpu else "torch_native"
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import shutil
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -50,7 +51,7 @@ def convert(gguf: Path, folder: Path) -> None:
             f"converting needs {error.name}; install it with: pip install 'lift-sys[transformers]'"
         )
         raise ModelError(msg) from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, struct.error) as error:
         msg = f"{gguf} cannot be turned into the folder {folder}: {error}"
         raise ModelError(msg) from error
     finally:

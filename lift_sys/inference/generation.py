@@ -62,16 +62,16 @@ class Generation:
         if self._thread.is_alive():
             self._thread.join(CLOSE_SECONDS)
 
-    @torch.inference_mode()
     def _run(self) -> None:
-        while True:
-            joining = self._next()
-            if self._closed:
-                return self._fail(joining, CancelledError("the call was given up"))
-            try:
-                self._step(joining)
-            except Exception as error:  # noqa: BLE001 - raised again where the answers are awaited
-                self._fail(joining, EngineError(_reason(error)))
+        with torch.inference_mode():
+            while True:
+                joining = self._next()
+                if self._closed:
+                    return self._fail(joining, CancelledError("the call was given up"))
+                try:
+                    self._step(joining)
+                except Exception as error:  # noqa: BLE001 - raised again where answers are awaited
+                    self._fail(joining, EngineError(_reason(error)))
 
     def _next(self) -> list[Row]:
         """Return the rows whose turn it is, waiting for one where there is nothing to do."""

@@ -125,9 +125,9 @@ def _open(
     if info.backend == "llama_cpp":
         return _embedded(info, models_dir, progress)
     if info.backend == "transformers":
-        from lift_sys.inference.transformers import connect  # noqa: PLC0415 - heavy
+        from lift_sys.inference import transformers  # noqa: PLC0415 - heavy
 
-        return _concurrent(connect(info), info)
+        return _concurrent(transformers.connect(info), info)
     key = keys.get(info.key)
     if info.backend == "vllm":
         from lift_sys.inference import vllm  # noqa: PLC0415 - heavy

@@ -94,7 +94,7 @@ class Sampler:
         if self._counts is not None:
             logits = logits - frequency * self._counts - presence * (self._counts > 0)
         width = self._width()
-        top, tokens = logits.topk(width)
+        top, tokens = _likeliest(logits, width)
         rank = torch.arange(width, device=self._device)
         kept = (rank < top_k) | (top_k <= 0)
         likely = top.masked_fill(~kept, -torch.inf).softmax(-1)
@@ -115,8 +115,10 @@ class Sampler:
 
     def _width(self) -> int:
         """Return how many of the likeliest tokens some row may choose from."""
-        asked = [1 if row.temperature == 0 else row.top_k for row in self._rows]
-        return min(max(asked), self._vocabulary) if min(asked) > 0 else self._vocabulary
+        asked = [row.top_k for row in self._rows if row.temperature > 0]
+        if any(top_k <= 0 for top_k in asked):
+            return self._vocabulary
+        return min(max([LEAST_WIDTH, *(2 * top_k for top_k in asked)]), self._vocabulary)
 
     def _count(self, new: int) -> None:
         counts = torch.zeros(new, self._vocabulary, device=self._device)
@@ -127,7 +129,22 @@ class Sampler:
             self._counts = torch.cat([self._counts, counts])
 
 
+LEAST_WIDTH = 64
+"""Least number of the likeliest tokens that are looked at: rows beside each other change it little,
+and what lies at its edge is drawn by none."""
+
 _COLUMNS = ("temperature", "top_k", "top_p", "min_p", "frequency_penalty", "presence_penalty")
+
+
+def _likeliest(logits: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the highest logits of each row and their tokens; of equal ones the first token first.
+
+    Logits in bfloat16 are often equal, and ``topk`` alone orders those as its width has it.
+    """
+    top, tokens = logits.topk(width)
+    tokens, order = tokens.sort(-1)
+    top, order = top.gather(1, order).sort(dim=-1, descending=True, stable=True)
+    return top, tokens.gather(1, order)
 
 
 def _uniform(seed: int, count: int) -> torch.Tensor:

@@ -5,9 +5,9 @@ Owns how a folder is loaded, once per process, and how a chat body becomes a row
 own random numbers, so an answer depends on its request alone, but for rounding: which rows are
 computed together changes the last bits of a logit, and seldom a token.
 
-A model's ``name`` is the folder: merged weights as ``save_pretrained`` writes them, or an adapter
-of PEFT, which is merged as it is loaded. They run on a GPU in bfloat16 where there is one, else on
-the CPU in float32.
+A model's ``name`` is the folder, as ``save_pretrained`` writes it; adapters are merged before. The
+weights run on a GPU in bfloat16 where there is one, else on the CPU in float32. Entries with one
+folder share what is loaded for the first of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from lift_sys.errors import ModelError
 from lift_sys.inference.engine import Send
-from lift_sys.inference.failures import EngineError, PromptTooLongError
+from lift_sys.inference.failures import PromptTooLongError, TimedOutError
 from lift_sys.inference.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def connect(info: ModelInfo, key: str | None = None) -> Send:  # noqa: ARG001 (e
                 return await asyncio.wrap_future(row.answer)
         except TimeoutError as error:
             msg = f"model {info.id} did not answer within {info.timeout:g} s; raise its timeout"
-            raise EngineError(msg) from error
+            raise TimedOutError(msg) from error
 
     return send
 
@@ -113,7 +113,7 @@ class _Weights:
 
 
 def _load(folder: Path, info: ModelInfo) -> _Weights:
-    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+    if not (folder / "config.json").is_file():
         msg = (
             f"model {info.id}: {folder} is no folder of weights; make one from a GGUF file with:"
             " python -m lift_sys.inference.convert FILE.gguf FOLDER"
@@ -135,6 +135,7 @@ def _load(folder: Path, info: ModelInfo) -> _Weights:
 def _read(folder: Path, info: ModelInfo) -> _Weights:
     torch, transformers, _ = map(importlib.import_module, EXTRA)
 
+    from lift_sys.inference import attention  # noqa: PLC0415 - needs torch
     from lift_sys.inference.constraint import Grammars  # noqa: PLC0415 - needs xgrammar
     from lift_sys.inference.generation import Generation  # noqa: PLC0415 - needs torch
 
@@ -142,7 +143,9 @@ def _read(folder: Path, info: ModelInfo) -> _Weights:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     transformers.utils.logging.disable_progress_bar()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention.NAME
+    )
     model = model.to(device).eval()
     config = model.config.get_text_config()
     ends = _ends(model.generation_config, tokenizer)

@@ -85,7 +85,7 @@ class VllmRecipe(Record):
         return ["--enable-lora", "--max-lora-rank", rank, "--lora-modules", *named]
 
 
-def cpu_environment(threads: int, cache_gib: int = 2) -> dict[str, str]:
+def cpu_environment(threads: int, cache_gib: int = 1) -> dict[str, str]:
     """Return the environment of a server on this machine's CPU, listening on loopback only.
 
     Args:

@@ -83,6 +83,13 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
+_SHAPES: Mapping[str, type] = {
+    **dict.fromkeys(("properties", "$defs", "definitions"), dict),
+    **dict.fromkeys(("prefixItems", "anyOf", "allOf", "enum"), list),
+    **dict.fromkeys(("pattern", "$ref"), str),
+}
+"""What the value of a keyword must be, where it is not a schema or a number."""
+
 _PATTERN = (
     (
         r"^(?!\^)|(?<!\$)$|\\\$$",
@@ -115,11 +122,23 @@ def _node(node: Any, path: str, root: Any) -> Iterator[SchemaProblem]:
         what = "allows no value at all" if node is False else "is no schema"
         yield SchemaProblem(path, f"{what}; write one")
         return
+    if misshapen := [key for key, value in node.items() if not _shaped(key, value)]:
+        yield SchemaProblem(f"{path}/{misshapen[0]}", "has not the form that this keyword needs")
+        return
     yield from _keywords(node, path)
     yield from _alone(node, path, root)
     yield from _bounds(node, path)
     for key, inside in _inside(node):
         yield from _node(inside, f"{path}/{key}", root)
+
+
+def _shaped(key: str, value: Any) -> bool:
+    if key == "type":
+        names = value if isinstance(value, list) else [value]
+        return bool(names) and all(isinstance(name, str) for name in names)
+    if key == "required":
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return key not in _SHAPES or isinstance(value, _SHAPES[key])
 
 
 def _keywords(node: dict[str, Any], path: str) -> Iterator[SchemaProblem]:
@@ -138,7 +157,7 @@ def _keywords(node: dict[str, Any], path: str) -> Iterator[SchemaProblem]:
             yield SchemaProblem(where, f"XGrammar is not known to enforce {key}")
     if types & {"object"}:
         yield from _required(node, path)
-    if isinstance(node.get("pattern"), str):
+    if "pattern" in node:
         yield from _pattern(node["pattern"], f"{path}/pattern")
 
 
@@ -193,7 +212,7 @@ def _reference(node: dict[str, Any], path: str, root: Any) -> Iterator[SchemaPro
     """Follow a reference until it is none any more."""
     seen: set[str] = set()
     while isinstance(node, dict) and "$ref" in node:
-        target = node["$ref"]
+        target = str(node["$ref"])
         if target in seen:
             yield SchemaProblem(path, f"{target} refers to itself")
             return
@@ -205,8 +224,8 @@ def _reference(node: dict[str, Any], path: str, root: Any) -> Iterator[SchemaPro
         node = resolved
 
 
-def _resolved(target: Any, root: Any) -> Any:
-    if not isinstance(target, str) or not re.fullmatch(r"#(/[^~%/]+)*", target):
+def _resolved(target: str, root: Any) -> Any:
+    if not re.fullmatch(r"#(/[^~%/]+)*", target):
         return None
     for name in target.split("/")[1:]:
         if not isinstance(root, dict) or name not in root:
@@ -217,6 +236,9 @@ def _resolved(target: Any, root: Any) -> Any:
 
 def _bounds(node: dict[str, Any], path: str) -> Iterator[SchemaProblem]:
     """Look for bounds that XGrammar does not take, and for those that leave no value."""
+    if "items" not in node and not ({"prefixItems", *_ALONE} & set(node)):
+        for key in sorted({"minItems", "maxItems"} & set(node)):
+            yield SchemaProblem(f"{path}/{key}", "XGrammar needs items to count; add them")
     whole = "integer" in _types(node)
     for key in ("minItems", "maxItems", "minimum", "maximum", *_EXCLUSIVE):
         if key not in node:
@@ -225,7 +247,7 @@ def _bounds(node: dict[str, Any], path: str) -> Iterator[SchemaProblem]:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or abs(value) > _MAX or (count and value < 0):
             yield SchemaProblem(f"{path}/{key}", f"{value!r} is no bound that XGrammar takes")
-        elif (whole or count) and value != int(value):
+        elif (whole or count) and value % 1:
             yield SchemaProblem(f"{path}/{key}", f"{value!r} is not whole")
         else:
             continue

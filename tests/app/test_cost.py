@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lift_sys.app.cost import Latency, ProgramCost, Spent, total_usd
+from lift_sys.app.cost import Latency, ProgramCost, Spent, total_usd, whole_cost
 from lift_sys.app.cost_tables import cost_lines, spent_sentence
-from lift_sys.app.report import Report, build_report, whole_cost
+from lift_sys.app.report import Report, build_report
 from lift_sys.app.tables import markdown
 from lift_sys.inference import catalogue
 from lift_sys.inference.model_info import ModelInfo, Price

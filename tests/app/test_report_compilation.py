@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lift_sys.app.report import Compilation, build_report, usage_of
+from lift_sys.app.cost import usage_of
+from lift_sys.app.report import Compilation, build_report
 from lift_sys.app.tables import markdown
 from metrics.stats import Rate
 from tests.app.test_report import call, row, rows

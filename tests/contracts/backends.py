@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import Request
 
-from lift_sys.inference import anthropic, provider, vllm
+from lift_sys.inference import anthropic, provider, transformers, vllm
 from lift_sys.inference.breaker import Breaker
 from lift_sys.inference.chain import ChainEngine
 from lift_sys.inference.course import Member
@@ -63,6 +63,7 @@ class Backend:
         seeded: Whether the seed decides what is drawn.
         ours: Whether every byte of HTTP is ours, and not a library's that follows redirects and has
             words of its own.
+        caching: Whether it keeps the prefix of a prompt.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Backend:
     fake: bool = True
     seeded: bool = True
     ours: bool = True
+    caching: bool = True
 
 
 def info_of(server: FakeServer, **fields: Any) -> ModelInfo:
@@ -155,6 +157,14 @@ def open_real_vllm(request: pytest.FixtureRequest) -> Iterator[Rig]:
     yield Rig(engine, AsyncChatEngine(engine), "served", cap=CONCURRENCY)
 
 
+@contextmanager
+def open_transformers(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    weights = request.getfixturevalue("tiny_weights")
+    info = ModelInfo(id="m", backend="transformers", name=str(weights), concurrency=4)
+    engine = ChatEngine(transformers.connect(info), info.id, concurrency=info.concurrency)
+    yield Rig(engine, AsyncChatEngine(engine), "tiny", cap=info.concurrency)
+
+
 BACKENDS = (
     Backend("vllm", open_vllm),
     Backend("vllm in words", open_vllm_in_words),
@@ -164,13 +174,20 @@ BACKENDS = (
     Backend("chain", open_chain, fake=False),
     Backend("real vllm", open_real_vllm, (pytest.mark.vllm,), fake=False),
     Backend("llama_cpp", open_llama_cpp, (pytest.mark.model,), fake=False),
+    Backend(
+        "transformers",
+        open_transformers,
+        (pytest.mark.transformers,),
+        fake=False,
+        caching=False,
+    ),
 )
 
 
-def params(*, fake: bool = False, seeded: bool = False) -> list[Any]:
+def params(*, fake: bool = False, seeded: bool = False, caching: bool = False) -> list[Any]:
     """Return the backends for ``pytest.mark.parametrize``: all, or those with these properties."""
     return [
         pytest.param(backend, id=backend.name, marks=backend.marks)
         for backend in BACKENDS
-        if backend.fake >= fake and backend.seeded >= seeded
+        if backend.fake >= fake and backend.seeded >= seeded and backend.caching >= caching
     ]

@@ -97,7 +97,7 @@ def test_the_usage_of_an_answer_is_that_of_the_record(rig: Rig) -> None:
     assert usage.output_tokens == rows[0].completion_tokens
 
 
-@every_backend
+@pytest.mark.parametrize("backend", params(caching=True))
 def test_cached_tokens_of_a_prompt_that_was_there_before(rig: Rig) -> None:
     request = ask("Many words, so that there is something to keep. " * 20)
     complete(rig, request)

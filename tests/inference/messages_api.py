@@ -21,34 +21,13 @@ from lift_sys.inference.chat import Answer
 from lift_sys.inference.engine import ChatEngine
 from lift_sys.inference.failures import EngineError
 from lift_sys.inference.model_info import ModelInfo
-from lift_sys.inference.retries import Retries
-from lift_sys.ir.schema import WireIR, wire_schema
+from tests.inference import chat_server
+from tests.inference.chat_server import QUICK
 
 KEY = "sk-ant-very-secret"
 CLAUDE = catalogue.get("claude")
-QUICK = Retries(tries=3, first=0.01, most=0.05)
-IR = {
-    "summary": "Doubles x",
-    "parameters": ["x: int"],
-    "returns": "int",
-    "effects": ["return 2 * x"],
-    "assertions": ["double(3) == 6"],
-}
 CODE = "```python\ndef double(x):\n    return 2 * x\n```"
-BODY: dict[str, Any] = {
-    "model": "local/claude",
-    "messages": [
-        {"role": "system", "content": "Write an IR."},
-        {"role": "user", "content": "Spec: Double x."},
-    ],
-    "temperature": 0.5,
-    "seed": 7,
-    "max_tokens": 512,
-}
-FORMAT = {
-    "type": "json_schema",
-    "json_schema": {"name": "WireIR", "schema": wire_schema(WireIR), "strict": True},
-}
+BODY: dict[str, Any] = {**chat_server.BODY, "model": "local/claude"}
 
 
 def with_structure(structured: str | None = None, **more: Any) -> ModelInfo:

@@ -14,11 +14,10 @@ import pytest
 from lift_sys.inference.anthropic import REFUSED, messages_body
 from lift_sys.inference.chat import Answer
 from lift_sys.ir.schema import WireCritique, WireIR, wire_schema
+from tests.inference.chat_server import FORMAT, IR
 from tests.inference.messages_api import (
     BODY,
     CLAUDE,
-    FORMAT,
-    IR,
     KEY,
     ask,
     message,

@@ -24,11 +24,11 @@ from lift_sys.inference.failures import (
     UnavailableError,
 )
 from lift_sys.inference.lm import build_lm
+from tests.inference.chat_server import QUICK
 from tests.inference.messages_api import (
     BODY,
     CLAUDE,
     KEY,
-    QUICK,
     ask,
     failure,
     message,

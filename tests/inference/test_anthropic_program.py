@@ -24,13 +24,11 @@ from lift_sys.inference.usage import recording
 from lift_sys.sandbox import Sandbox
 from programs.hypers import set_hypers
 from programs.presets import make_program
+from tests.inference.chat_server import FORMAT, IR, QUICK
 from tests.inference.messages_api import (
     CLAUDE,
     CODE,
-    FORMAT,
-    IR,
     KEY,
-    QUICK,
     Api,
     failure,
     lm_of,
