@@ -2,12 +2,23 @@
 
 Usage: ``python benchmarks/constraint.py [--gguf FILE]``, with the extra ``transformers``. No model
 runs; the tokenizer is that of the GGUF file. Each schema is compiled five times without a cache
-(CPU time of all threads, median).
-Then the gold IRs of the train set are followed token by token, as demos show them: the time to fill
+(CPU time of all threads, median). Then the gold IRs of the train set are followed token by token, as demos show them: the time to fill
 the mask before each token. Of several times the least is taken, so that a busy machine disturbs
 little. The backend fills the masks of its rows in threads; this is one row in one thread.
 
-PLACEHOLDER
+On one core of a busy shared virtual machine, XGrammar 0.2.8::
+
+    120 gold IRs; compiling in ms, masks in µs (median, mean, 99 %)
+    ir_detail  ir_wire    compile    mask    mean    99 %
+    basic      json          26.6    46.3    37.1    68.9
+    basic      compact       25.0    46.2    41.2    51.8
+    structured json          28.9    27.3    23.4    48.8
+    structured compact       26.6    28.2    28.4    48.9
+    checks     json          23.9    46.5    37.0    52.4
+    checks     compact       25.6    46.1    39.2    50.3
+
+A mask between two parts of the JSON takes 2 µs. What counts is the inside of a text in a list: each
+token that begins with a quote is followed to its end. Without any white space it takes 26 µs there.
 """
 
 from __future__ import annotations
