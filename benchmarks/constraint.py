@@ -2,9 +2,10 @@
 
 Usage: ``python benchmarks/constraint.py [--gguf FILE]``, with the extra ``transformers``. No model
 runs; the tokenizer is that of the GGUF file. Each schema is compiled five times without a cache
-(CPU time of all threads, median). Then the gold IRs of the train set are followed token by token, as demos show them: the time to fill
-the mask before each token. Of several times the least is taken, so that a busy machine disturbs
-little. The backend fills the masks of its rows in threads; this is one row in one thread.
+(CPU time of all threads, median). Then the gold IRs of the train set are followed token by token,
+as demos show them: the time to fill the mask before each token. Of several times the least is
+taken, so that a busy machine disturbs little. The backend fills the masks of its rows in threads;
+this is one row in one thread.
 
 On one core of a busy shared virtual machine, XGrammar 0.2.8::
 
