@@ -162,4 +162,8 @@ def _measured(measure: Measure, report: RungReport, made: Assessment) -> str:
 
 def _commands(made: Assessment) -> list[str]:
     shown = [report.command for report in made.rungs if report.result]
-    return ["Each rung again, from the same stored answers:", "", *(f"- `{c}`" for c in shown), ""]
+    again = (
+        "Each rung again, from the same stored answers (where these are not all tasks of the set,"
+        f" with `--limit {made.tasks}`):"
+    )
+    return [again, "", *(f"- `{c}`" for c in shown), ""]
