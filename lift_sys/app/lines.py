@@ -90,7 +90,10 @@ class KeyedLines(Generic[Entry]):
             return _read(self._path, self._kind, start)
         if key not in self._elsewhere:
             return None
-        entry = _read(*self._elsewhere[key])
+        try:
+            entry = _read(*self._elsewhere[key])
+        except StoreError:  # The other run was moved away meanwhile.
+            return None
         self.put(entry)
         return entry
 

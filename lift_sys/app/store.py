@@ -141,8 +141,11 @@ class RunDirectory:
 
     def _beside(self, name: str) -> list[Path]:
         """Return the files of that name of the other runs in the folder of this one."""
-        found = self.path.parent.glob(f"*/{name}")
-        return sorted(path for path in found if path.parent.name != self.path.name)
+        try:
+            others = [path for path in self.path.parent.iterdir() if path.name != self.path.name]
+        except OSError:
+            return []
+        return sorted(path / name for path in others)
 
     def ledger(self) -> Ledger:
         """Open what the answers cost."""

@@ -170,19 +170,24 @@ def start(folder: Path, slots: int, death: Death) -> bool:
     return status != 0
 
 
+def _alone(folder: Path, name: str) -> Path:
+    """Return a run's folder without neighbours, from which it would take answers."""
+    return folder / name / "run"
+
+
 def main(folder: Path, kills: int) -> None:
     """Kill searches with one slot and with several, and compare how they end."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     whole, steps = {}, {}
     for slots in (1, 4):
-        start(folder / f"whole-{slots}", slots, Death(0, torn=False))
-        found = json.loads((folder / f"whole-{slots}" / "ended.json").read_text())
+        start(_alone(folder, f"whole-{slots}"), slots, Death(0, torn=False))
+        found = json.loads((_alone(folder, f"whole-{slots}") / "ended.json").read_text())
         whole[slots], steps[slots] = found["ended"], found["steps"]
     chance = random.Random(0)  # noqa: S311 (not a secret)
     killed, ends = 0, Counter[str]()
     while killed < kills or len(ends) < 2:
         slots = 1 + 3 * (sum(ends.values()) % 2)
-        here = folder / f"killed-{sum(ends.values())}"
+        here = _alone(folder, f"killed-{sum(ends.values())}")
         while start(
             here,
             slots,

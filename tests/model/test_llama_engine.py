@@ -318,10 +318,20 @@ def test_the_native_log_is_silent_and_nothing_stays_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+# On Linux ru_maxrss also counts the process that started this one.
+PEAK = """
+import pathlib, resource
+status = pathlib.Path("/proc/self/status")
+if status.exists():
+    lines = status.read_text().splitlines()
+    print(1024 * next(int(l.split()[1]) for l in lines if l.startswith("VmHWM:")))
+else:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
 def test_memory_stays_below_one_and_a_half_gigabytes(model_path: Path) -> None:
-    peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     code = CHILD.replace("sys.argv[1])", f"sys.argv[1]), slots={SLOTS}", 1)
-    command = [sys.executable, "-c", code + peak, str(model_path), "word " * 3000, "3"]
+    command = [sys.executable, "-c", code + PEAK, str(model_path), "word " * 3000, "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(done.stdout.split()[-1]) * unit < 1.5e9
+    assert int(done.stdout.split()[-1]) < 1.5e9

@@ -150,7 +150,10 @@ def test_a_lost_remote_sandbox_is_replaced(recorder: Recorder) -> None:
     assert len(recorder.options) == 2
 
 
-def test_without_the_package_the_sentence_says_how_to_get_it() -> None:
+def test_without_the_package_the_sentence_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "modal", None)
     with pytest.raises(SandboxUnavailableError, match="pip install modal"):
         create_modal_sandbox()
 
