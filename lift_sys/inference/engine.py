@@ -98,11 +98,9 @@ class ChatEngine:
         try:
             made = pending.result(left())
         except TimeoutError as error:
-            pending.cancel()
             raise TimedOutError(self._late) from error
-        except BaseException:
-            pending.cancel()
-            raise
+        finally:
+            pending.cancel()  # without effect on one that has ended
         return self._finish(request, *made)
 
     async def answer(self, request: Request) -> Response:
@@ -111,11 +109,9 @@ class ChatEngine:
         try:
             made = await asyncio.wait_for(asyncio.wrap_future(pending), left())
         except TimeoutError as error:
-            pending.cancel()
             raise TimedOutError(self._late) from error
-        except BaseException:
-            pending.cancel()
-            raise
+        finally:
+            pending.cancel()  # without effect on one that has ended
         return self._finish(request, *made)
 
     def for_await(self) -> AsyncChatEngine:

@@ -158,10 +158,10 @@ def _embedded(info: ModelInfo, models_dir: Path, progress: Progress | None) -> t
 
 
 def _concurrent(send: Send, info: ModelInfo) -> tuple[Any, Any]:
-    from lift_sys.inference.engine import AsyncChatEngine, ChatEngine  # noqa: PLC0415 - heavy
+    from lift_sys.inference.engine import ChatEngine  # noqa: PLC0415 - heavy
 
     engine = ChatEngine(send, info.id, concurrency=info.concurrency)
-    return engine, AsyncChatEngine(engine)
+    return engine, engine.for_await()
 
 
 @contextmanager
