@@ -207,6 +207,6 @@ class CodeAdapter(ProseAdapter):
         An answer without a fence is one block.
         """
         (name,) = signature.output_fields
-        blocks = _FENCE.findall(completion) or [completion]
+        blocks = [b.strip("\n") for b in _FENCE.findall(completion) or [completion]]
         defining = (b for b in blocks if self._name and defines(b, self._name))
-        return {name: next(defining, blocks[0]).strip("\n")}
+        return {name: next(defining, blocks[0])}

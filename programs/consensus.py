@@ -14,6 +14,7 @@ CodeT (Chen et al. 2022, arXiv 2207.10397), with three differences.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -147,12 +148,22 @@ def run_on(
     submission = Submission(
         code=attempt.code or "",
         entry_point=str(draw.view.entry_point),
-        calls=tuple(Call(args=args, observe_args=_observes(draw)) for args in probes),
+        calls=_calls(tuple(probes), observe=_observes(draw)),
     )
     execution = draw.sandbox.execute(submission)
-    checked = attempt.agreement or Agreement()
-    standing = STANDING if checked.stated_held == checked.stated_total else REFUTED
+    standing = REFUTED if is_refuted(attempt) else STANDING
     return BROKEN if _ended_at_once(execution) else standing, execution.outcomes
+
+
+def is_refuted(attempt: Attempt) -> bool:
+    """Tell whether a stated assertion fails on an attempt's code."""
+    checked = attempt.agreement or Agreement()
+    return checked.stated_held != checked.stated_total
+
+
+@functools.lru_cache(maxsize=64)  # all candidates of an answer get the same
+def _calls(probes: tuple[str, ...], *, observe: bool) -> tuple[Call, ...]:
+    return tuple(Call(args=args, observe_args=observe) for args in probes)
 
 
 def _observes(draw: Draw) -> bool:

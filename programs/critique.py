@@ -15,7 +15,7 @@ from lift_sys.ir.lint import Finding, Kind, lint_ir
 from lift_sys.ir.models import SpecIR
 from lift_sys.literals import literal_key, parse_literal
 from lift_sys.record import Record
-from lift_sys.sandbox.assertions import Held
+from lift_sys.sandbox.assertions import Held, example_case
 from lift_sys.sandbox.compare import equal
 from lift_sys.tasks import Case
 
@@ -121,11 +121,7 @@ def facts_of(
 def _contradictions(
     derived: Sequence[Finding], stated: Sequence[Case], name: str
 ) -> list[Contradiction]:
-    examples = [
-        (f.predicate, Case(args=f.args or "()", expected=f.expected, tolerance=0.0))
-        for f in derived
-        if f.kind is Kind.EXAMPLE
-    ]
+    examples = [(f.predicate, example_case(f)) for f in derived if f.kind is Kind.EXAMPLE]
     found = [
         Contradiction(text, case.render(name), stated=True)
         for text, example in examples

@@ -7,10 +7,10 @@ instructions and demos for all of them.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import dspy
@@ -71,18 +71,7 @@ class IRForm:
 
     def signature(self, base: type[Signature]) -> type[Signature]:
         """Return a signature that writes an IR in this form."""
-        made: type[Signature] = base
-        for field in set(base.output_fields) - set(self.asked):
-            made = made.delete(field)
-        if self.structured:
-            made = made.with_updated_fields("effects", list[WireEffect], desc=self.effects)
-        if self.assertions != MAX_ASSERTIONS:
-            asked = assertions_asked(HOW_MANY[self.assertions])
-            made = made.with_updated_fields("assertions", desc=asked)
-        # Instructions that an optimizer wrote are for this form if it was searched with them.
-        if "effects" not in self.asked and base.instructions in VERIFYING:
-            made = made.with_instructions(VERIFYING[base.instructions])
-        return made
+        return _formed(self, base, base.instructions)
 
     def read(self, answer: Mapping[str, Any], spec: str) -> WireIR | StructuredWireIR:
         """Return the fields of an answer; a summary that was not asked for is the spec's.
@@ -120,6 +109,23 @@ def summary_of(spec: str) -> str:
     return re.split(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s", text, maxsplit=1)[0][:MAX_SUMMARY_CHARS]
 
 
+# Making a class costs milliseconds, and every request asks for the same few.
+@functools.lru_cache(maxsize=64)
+def _formed(form: IRForm, base: type[Signature], instructions: str) -> type[Signature]:
+    made: type[Signature] = base
+    for field in set(base.output_fields) - set(form.asked):
+        made = made.delete(field)
+    if form.structured:
+        made = made.with_updated_fields("effects", list[WireEffect], desc=form.effects)
+    if form.assertions != MAX_ASSERTIONS:
+        asked = assertions_asked(HOW_MANY[form.assertions])
+        made = made.with_updated_fields("assertions", desc=asked)
+    # Instructions that an optimizer wrote are for this form if it was searched with them.
+    if "effects" not in form.asked and instructions in VERIFYING:
+        made = made.with_instructions(VERIFYING[instructions])
+    return made
+
+
 @dataclass(frozen=True)
 class _Wire:
     """A value of ``ir_wire``: its adapter, what it calls a field, and what it says of effects."""
@@ -142,7 +148,7 @@ _FILLED: dict[str, dict[str, type[BaseModel]]] = {
 """What a model fills, by ``ir_detail`` and ``ir_wire``."""
 
 
-@cache
+@functools.cache
 def ir_form(detail: str, wire: str = "json", assertions: int = MAX_ASSERTIONS) -> IRForm:
     """Return the form for values of the hypers ``ir_detail``, ``ir_wire`` and ``assertions``."""
     way, filled = _WIRES[wire], _FILLED[detail]
@@ -175,18 +181,25 @@ class Reminder:
 
     def signature(self, base: type[Signature]) -> type[Signature]:
         """Return a signature that shows the reminder."""
-        made: type[Signature] = base
-        if self.constant:
-            made = made.with_instructions(f"{base.instructions}\n\n{self.constant}")
-        if self.here:
-            position = list(base.input_fields).index("spec")
-            made = made.insert(position, "quirks", dspy.InputField(), str)
-        return made
+        return _reminding(base, base.instructions, self.constant, here=bool(self.here))
 
     @property
     def inputs(self) -> dict[str, str]:
         """The inputs that the signature asks for."""
         return {"quirks": self.here} if self.here else {}
+
+
+@functools.lru_cache(maxsize=64)
+def _reminding(
+    base: type[Signature], instructions: str, constant: str, *, here: bool
+) -> type[Signature]:
+    made: type[Signature] = base
+    if constant:
+        made = made.with_instructions(f"{instructions}\n\n{constant}")
+    if here:
+        position = list(base.input_fields).index("spec")
+        made = made.insert(position, "quirks", dspy.InputField(), str)
+    return made
 
 
 NO_REMINDER = Reminder()

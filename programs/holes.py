@@ -29,7 +29,7 @@ from lift_sys.tasks import Case
 from lift_sys.verdict import Status
 from programs.attempts import Attempt, Draw, usable
 from programs.cleaning import signature_of
-from programs.consensus import STANDING, outcome_text, run_on
+from programs.consensus import STANDING, is_refuted, outcome_text, run_on
 from programs.probes import probe_inputs, values_for
 from programs.stated import contradictions, stated_cases
 
@@ -128,11 +128,12 @@ class _Split(NamedTuple):
 def _splits(attempts: Sequence[Attempt], draw: Draw, known: Iterable[str]) -> list[_Split]:
     """Return the calls that split the standing candidates most evenly, each in its own way."""
     drawn = [a for a in usable(attempts) if a.code]
-    if len({a.code for a in drawn}) < 2:
+    kept = [a for a in drawn if not is_refuted(a)]
+    if len({a.code for a in kept}) < 2:
         return []
     # The same inputs as for agreement, so that nothing is executed twice.
     probes = probe_inputs(draw.view, drawn[0].ir, drawn[0].code or "")
-    ran = [run_on(a, probes, draw) for a in drawn]
+    ran = [run_on(a, probes, draw) for a in kept]
     standing = [outcomes for status, outcomes in ran if status == STANDING]
     settled = set(known)
     ways: dict[tuple[int, ...], _Split] = {}

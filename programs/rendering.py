@@ -133,7 +133,7 @@ def _criticise(writing: Writing) -> object:
 
 def _refine(writing: Writing) -> object:
     return writing.program.refiner(
-        spec=SPEC, ir=_IR, issues=_ISSUES, sampling=_SAMPLING, form=writing.form()
+        spec=SPEC, ir=_IR, issues=_ISSUES, sampling=_SAMPLING, form=writing.form
     )
 
 

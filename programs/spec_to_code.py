@@ -16,8 +16,8 @@ import dspy
 from lift_sys.ir.models import SpecIR
 from lift_sys.ir.schema import MAX_ASSERTIONS
 from lift_sys.sandbox.base import Sandbox
-from lift_sys.tasks import Case, TaskView
-from programs.attempts import Attempt, Draw, Remembering
+from lift_sys.tasks import Case
+from programs.attempts import Attempt, Draw
 from programs.conclusion import conclude
 from programs.critique import BLAME
 from programs.drawing import Candidate, draw_candidates
@@ -153,7 +153,7 @@ class SpecToCode(dspy.Module):
         view = requested(spec, entry_point, visible)
         rule = RULES[str(self.select.value)]
         writing = Writing(self, view, rollout, ir)
-        draw = self._draw(view, self.most_candidates(writing, rule))
+        draw = self._draw(writing, self.most_candidates(writing, rule))
         drawn = self._candidates(writing, rule, draw)
         chosen = drawn[rule.choose([c.attempt for c in drawn], draw).index]
         if not rule.needs_code:
@@ -170,11 +170,11 @@ class SpecToCode(dspy.Module):
         """
         return await asyncio.to_thread(self.forward, *args, **inputs)
 
-    def _draw(self, view: TaskView, n: int) -> Draw:
+    def _draw(self, writing: Writing, n: int) -> Draw:
         return Draw(
-            view,
+            writing.view,
             n=n,
-            sandbox=Remembering(self.borrowed.sandbox),
+            sandbox=writing.sandbox,
             assertions=int(self.assertions.value),
             stop_at=float(self.stop_at.value),
         )

@@ -126,6 +126,9 @@ class Stage(dspy.Module):
             show: Gives a demo the form of this request.
             outputs: Fields of an answer to this request; by default those of the signature.
         """
+        demos = self.predict.demos
+        if not demos:
+            return []
         needed = tuple(self.predict.signature.output_fields if outputs is None else outputs)
 
         def whole(demo: Demo) -> dict[str, Any] | None:
@@ -139,7 +142,7 @@ class Stage(dspy.Module):
             count=int(self.demo_count.value),
             tokens=int(self.demo_tokens.value),
         )
-        return choice.of(self.predict.demos, spec, whole)
+        return choice.of(demos, spec, whole)
 
     def ask(
         self, sampling: Sampling, adapter: dspy.Adapter | None = None, **inputs: Any

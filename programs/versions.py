@@ -6,6 +6,7 @@ remembered afterwards.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,7 @@ class Version:
     issues: tuple[Issue, ...] = ()
     blamed: Part | None = None
 
-    @property
+    @functools.cached_property
     def agreement(self) -> Agreement:
         """How IR and code agree."""
         return tally(self.facts.held, self.reliability)

@@ -6,6 +6,7 @@ program's; how many candidates are made and which is taken is not decided here.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from lift_sys.inference.lm import asks_in_turn, concurrency_of
 from lift_sys.ir.models import FunctionSignature, SpecIR
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.tasks import TaskView
-from programs.attempts import Attempt
+from programs.attempts import Attempt, Remembering
 from programs.belief import Reliability, reliability_of
 from programs.drawing import Candidate
 from programs.forms import IRForm, ir_form, remind
@@ -62,12 +63,46 @@ class Writing:
         repairs = program.refine_iterations.value and program.repair.value != "ir"
         return [program.code_generator, *([program.repairer] if repairs else [])]
 
-    @property
+    @functools.cached_property
+    def sandbox(self) -> Remembering:
+        """Where candidates run; it remembers until the answer is made."""
+        return Remembering(self.program.borrowed.sandbox)
+
+    @functools.cached_property
+    def spec(self) -> str:
+        """The spec as stages read it."""
+        return spec_with_examples(self.view)
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """The hypers of refinement."""
+        program = self.program
+        return Plan(
+            critique=str(program.critique.value),
+            repair=str(program.repair.value),
+            rounds=int(program.refine_iterations.value),
+        )
+
+    @functools.cached_property
+    def form(self) -> IRForm:
+        """The form of every IR; without any, the one that a refiner would be given."""
+        program = self.program
+        detail = "basic" if program.ir_detail.value == "none" else str(program.ir_detail.value)
+        return ir_form(detail, str(program.ir_wire.value), int(program.assertions.value))
+
+    @functools.cached_property
+    def reliability(self) -> Reliability | None:
+        """What assertions of the IR stage's model are worth, where they are weighed."""
+        if self.program.weights.value == "equal":
+            return None
+        return reliability_of(self.program.ir_generator.lm(self.program.borrowed.models))
+
+    @functools.cached_property
     def makes_irs(self) -> bool:
         """Whether stages are asked for IRs."""
         return self.program.ir_detail.value != "none" and self.given is None
 
-    @property
+    @functools.cached_property
     def drafts(self) -> int:
         """How many candidates come before those with an IR; where all would be equal, one."""
         wanted = int(self.program.ir_from.value)
@@ -89,12 +124,14 @@ class Writing:
         """Begin a candidate: make its IR, if the program makes one for it."""
         trace: Trace = []
         attempt = Attempt(index=index)
+        if self.given is None and not self.has_ir(index):
+            return Candidate(attempt, trace)
         with dspy.context(trace=trace):
             try:
                 if self.given is not None:
                     given = self._refinement(index).with_stated(self.given)
                     attempt = attempt.model_copy(update={"ir": given})
-                elif self.has_ir(index):
+                else:
                     attempt = self._write_ir(attempt)
             except StageFailed as failed:
                 attempt = attempt.model_copy(update={"failure": str(failed)})
@@ -118,7 +155,7 @@ class Writing:
 
     def _write_ir(self, attempt: Attempt) -> Attempt:
         program, index = self.program, attempt.index
-        name, spec = str(self.view.entry_point), spec_with_examples(self.view)
+        name, spec = str(self.view.entry_point), self.spec
         analysis = None
         if program.reason.value:
             analysis = program.reasoner(
@@ -129,7 +166,7 @@ class Writing:
             spec=with_hints(spec, self._extract(None)),
             analysis=analysis,
             sampling=self._sampling("ir", index),
-            form=self.form(),
+            form=self.form,
             reminder=remind(str(program.quirks.value), self.view.spec),
         )
         return self._refinement(index).refine_ir(attempt, ir)
@@ -142,25 +179,21 @@ class Writing:
             return self._sampling(step, index)
 
         return Refinement(
-            plan=Plan(
-                critique=str(program.critique.value),
-                repair=str(program.repair.value),
-                rounds=int(program.refine_iterations.value),
-            ),
+            plan=self.plan,
             writers=Writers(
                 critic=program.critic,
                 refiner=program.refiner,
                 repairer=program.repairer,
                 write=lambda ir, step: self._write_code(ir, sampling(step)),
-                form=self.form(),
+                form=self.form,
                 sampling=sampling,
             ),
             view=self.view,
-            spec=spec_with_examples(self.view),
+            spec=self.spec,
             extract=lambda ir: self._extract(ir.signature if ir else None),
             shows_ir=program.code_sees.value != "spec",
-            sandbox=program.borrowed.sandbox,
-            reliability=self._reliability(),
+            sandbox=self.sandbox,
+            reliability=self.reliability,
         )
 
     def _write_code(self, ir: SpecIR | None, sampling: Sampling) -> str:
@@ -169,25 +202,13 @@ class Writing:
         quirks = "off" if sees == "ir" else str(program.quirks.value)
         code: str = program.code_generator(
             name=str(self.view.entry_point),
-            spec=spec_with_examples(self.view),
+            spec=self.spec,
             ir=ir,
             sampling=sampling,
             reminder=remind(quirks, self.view.spec),
             sees=sees,
         )
         return code
-
-    def form(self) -> IRForm:
-        """Return the form of every IR; without any, the one that a refiner would be given."""
-        program = self.program
-        detail = "basic" if program.ir_detail.value == "none" else str(program.ir_detail.value)
-        return ir_form(detail, str(program.ir_wire.value), int(program.assertions.value))
-
-    def _reliability(self) -> Reliability | None:
-        """Return what assertions of the IR stage's model are worth, where they are weighed."""
-        if self.program.weights.value == "equal":
-            return None
-        return reliability_of(self.program.ir_generator.lm(self.program.borrowed.models))
 
     def _extract(self, signature: FunctionSignature | None) -> Extraction:
         """Return what the spec's text states of a function with this signature."""
@@ -198,7 +219,7 @@ class Writing:
     def _sampling(self, step: str, index: int) -> Sampling:
         """Derive the seed from everything that names this answer."""
         program = self.program
-        text = f"{self.rollout}\0{index}\0{step}\0{spec_with_examples(self.view)}"
+        text = f"{self.rollout}\0{index}\0{step}\0{self.spec}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF
         greedy = index == 0 and bool(program.greedy_first.value)
         temperature = 0.0 if greedy else float(program.temperature.value)

@@ -20,6 +20,7 @@ from lift_sys.knowledge.phrases import (
     literal,
     value,
 )
+from lift_sys.knowledge.tokens import Kind
 
 _COMPARISONS = {
     ">": Phrases(*"above over > beyond".split(), *combine("more|greater|larger|higher", "than")),
@@ -30,6 +31,8 @@ _COMPARISONS = {
 }
 _AFTER = {">=": Phrases("or more", "or above", "and above", "and over", "or higher", "or over"),
           "<=": Phrases("or less", "or below", "or fewer", "or lower", "and below")}  # fmt: skip
+BOUND_STARTS = frozenset({"between", "from"}).union(*(p.firsts for p in _COMPARISONS.values()))
+"""Words and signs with which a bound begins, if it does not begin with a number."""
 _INCLUSIVE = Phrases("inclusive", "( inclusive )", ", inclusive")
 _NUMBERS = frozenset("number integer value input argument n".split())
 _RESULT = Phrases(
@@ -61,6 +64,9 @@ def number_at(text: Text, i: int) -> str | None:
 
 def bound(text: Text, i: int) -> Bound | None:
     """Read "1 to 20", "between 1 and 20 inclusive", "at least 3", "3 or more", "above 5"."""
+    token = text.at(i)
+    if token is None or (token.kind is not Kind.LITERAL and token.text not in BOUND_STARTS):
+        return None  # as at most positions
     between = text.is_word(i, {"between"})
     start = i + 1 if between or text.is_word(i, {"from"}) else i
     low, high = number_at(text, start), number_at(text, start + 2)

@@ -19,7 +19,7 @@ from lift_sys.ir.models import FunctionSignature
 from lift_sys.knowledge.examples import Draft
 from lift_sys.knowledge.phrases import Text
 from lift_sys.knowledge.reading import read
-from lift_sys.literals import parse_literal
+from lift_sys.literals import literal_key, parse_literal
 from lift_sys.record import Record
 from lift_sys.tasks import Case
 
@@ -204,7 +204,7 @@ def _contradicting(
     by_args: dict[str, list[Constraint]] = {}
     for constraint in made:
         if constraint.case:
-            by_args.setdefault(repr(_parsed(constraint.case.args)), []).append(constraint)
+            by_args.setdefault(literal_key(constraint.case.args), []).append(constraint)
     found: list[Contradiction] = []
     against: set[int] = set()
     for group in by_args.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lift_sys.knowledge.clauses import bound, number_at
+from lift_sys.knowledge.clauses import BOUND_STARTS, bound, number_at
 from lift_sys.knowledge.examples import Draft, Found, opens
 from lift_sys.knowledge.phrases import (
     ANSWER,
@@ -119,9 +119,10 @@ def _begins_rest(text: Text, i: int) -> bool:
             before.kind is Kind.LITERAL or before.text.endswith(("error", "exception"))
         )
         return not (said and text.is_word(i - 1, {"for"}))
+    if not text.is_word(i, _OTHERWISE) or text.is_kind(i - 1, Kind.LITERAL):
+        return False
     after = text.after_break(i + 2 if text.is_sign(i + 1, (",",)) else i + 1)
-    trails = text.is_kind(i - 1, Kind.LITERAL)
-    return text.is_word(i, _OTHERWISE) and not trails and not text.is_word(after, {"if", "when"})
+    return not text.is_word(after, {"if", "when"})
 
 
 def _is_about(text: Text, i: int) -> bool:
@@ -223,14 +224,20 @@ _TELLING_LESS = (
 )
 
 
+_TELLING_STARTS = BOUND_STARTS.union(*(p.firsts for p, _ in (*_TELLING, *_TELLING_LESS)))
+
+
 def _tells(text: Text, i: int) -> str | None:
     """Say why a clause with this token is worth a hint."""
+    token = text.tokens[i]
+    if token.kind is not Kind.LITERAL and token.text not in _TELLING_STARTS:
+        return None  # as at most positions
     told = next((reason for phrases, reason in _TELLING if phrases.match(text, i)), None)
     if told:
         return told
     if bound(text, i) and not number_at(text, i):
         return "a range"
     told = next((reason for phrases, reason in _TELLING_LESS if phrases.match(text, i)), None)
-    if not told and text.is_kind(i, Kind.LITERAL) and text.tokens[i].text[:1] in "'\"":
+    if not told and token.kind is Kind.LITERAL and token.text[:1] in "'\"":
         return "a quoted literal"
     return told

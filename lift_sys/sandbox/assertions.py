@@ -7,6 +7,7 @@ follows from an assertion that does not hold is for others to say.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -55,9 +56,7 @@ def held_assertions(
     linted = _distinct(ir, {case.render(entry_point) for case in visible}) if ir else []
     examples = [(a, f) for a, f in linted if f.kind is Kind.EXAMPLE]
     properties = [(a, f) for a, f in linted if f.kind is Kind.PROPERTY]
-    # An assertion says ``==``, under which 500 is 500.0; a visible case is exact.
-    written = [Case(args=f.args or "()", expected=f.expected, tolerance=0.0) for _, f in examples]
-    cases = [*visible, *written]
+    cases = [*visible, *(example_case(f) for _, f in examples)]
     held: list[Held] = []
     if cases:
         verdict = judge(sandbox, code, entry_point, cases)
@@ -75,6 +74,12 @@ def held_assertions(
         submission = _property_calls(code, entry_point, names, properties, cases)
         held += _held_properties(submission, properties, sandbox)
     return held
+
+
+@functools.lru_cache(maxsize=1024)  # an IR's examples are run on the code of every candidate
+def example_case(example: Finding) -> Case:
+    """Return an example as a case; it says ``==``, under which 500 is 500.0."""
+    return Case(args=example.args or "()", expected=example.expected, tolerance=0.0)
 
 
 def _distinct(ir: SpecIR, known: set[str]) -> list[tuple[Assertion, Finding]]:

@@ -92,7 +92,8 @@ def _close(a: Any, b: Any, tolerance: float) -> bool:
         return _is_nan(a) and _is_nan(b)
     if type(a) is complex or type(b) is complex:
         return abs(complex(a) - complex(b)) <= tolerance
-    if not (math.isfinite(a) and math.isfinite(b)):
+    # Numbers compare exactly, so without a tolerance nothing else is equal.
+    if not (tolerance and math.isfinite(a) and math.isfinite(b)):
         return False
     return abs(_exact(a) - _exact(b)) <= Fraction(tolerance)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import warnings
 from collections.abc import Iterable
 from typing import Literal, Self
@@ -80,10 +81,22 @@ class Case(Record):
 
     def render(self, entry_point: str) -> str:
         """Return the case as one line of Python, e.g. ``f(1, 2) == 3``."""
-        written = ast.parse(self.args.strip(), mode="eval").body
-        elements = written.elts if isinstance(written, ast.Tuple) else []
-        call = f"{entry_point}({', '.join(ast.unparse(e) for e in elements)})"
+        short = len(self.args) <= _CACHED_CHARS
+        arguments = _known_arguments(self.args) if short else _arguments(self.args)
+        call = f"{entry_point}({arguments})"
         return f"{call} raises {self.raises}" if self.raises else f"{call} == {self.expected}"
+
+
+def _arguments(args: str) -> str:
+    """Return the elements of a tuple's literal text as they stand in a call."""
+    written = ast.parse(args.strip(), mode="eval").body
+    elements = written.elts if isinstance(written, ast.Tuple) else []
+    return ", ".join(map(ast.unparse, elements))
+
+
+# One answer writes the same few cases at every step, and a search with every candidate.
+_CACHED_CHARS = 400
+_known_arguments = functools.lru_cache(maxsize=4096)(_arguments)
 
 
 class TaskView(Record):
