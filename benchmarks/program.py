@@ -58,6 +58,7 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "single": ("single", {}, True),
     "adaptive, first candidate right": ("adaptive", {}, True),
     "adaptive, all candidates drawn": ("adaptive", {}, False),
+    "single, IR of checks, all quirks": ("single", {"ir_detail": "checks", "quirks": "all"}, True),
     "single, 8 nearest of a bank": (
         "single",
         {"ir_generator.demo_choice": "nearest", "code_generator.demo_choice": "nearest"},
@@ -117,8 +118,8 @@ def answer(*, right: bool) -> ScriptedEngine:
     """Return a model that is always right, or wrong in as many ways as there are seeds."""
 
     def give(request: Request) -> str:
-        if request.config.response_format:
-            return json.dumps(IR)
+        if form := request.config.response_format:
+            return json.dumps({key: IR[key] for key in form["schema"]["properties"]})
         return RIGHT if right else WRONG.format(10 + request.config.seed % 1000)
 
     return ScriptedEngine(give)

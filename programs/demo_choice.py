@@ -43,7 +43,7 @@ class DemoChoice:
         how: ``fixed`` takes the first ones in their order; ``nearest`` those whose specs are most
             similar to the spec, the most similar last, where it stands next to the spec.
         count: Most demos.
-        tokens: Most tokens of all demos together, by ``estimated_tokens``.
+        tokens: Most tokens of all demos together, by ``estimated_tokens``; ``NO_LIMIT`` is none.
     """
 
     how: str
@@ -69,7 +69,8 @@ class DemoChoice:
             shown = None if _is_about(demo, spec) else show(demo)
             if shown is None:
                 continue
-            left -= estimated_tokens(shown)
+            if self.tokens < NO_LIMIT:
+                left -= estimated_tokens(shown)
             if left < 0:
                 break
             taken.append(shown)

@@ -181,6 +181,8 @@ class Reminder:
 
     def signature(self, base: type[Signature]) -> type[Signature]:
         """Return a signature that shows the reminder."""
+        if not self.constant and not self.here:
+            return base
         return _reminding(base, base.instructions, self.constant, here=bool(self.here))
 
     @property

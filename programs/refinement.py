@@ -141,17 +141,20 @@ class Refinement:
         drafts.append(Draft(ir, steps=[*draft.steps, *steps, *more], quality=quality))
         return True
 
-    def write_code(self, attempt: Attempt) -> Attempt:
+    def write_code(self, attempt: Attempt, trace: Trace) -> Attempt:
         """Write the code, execute it, and repair what is to blame until IR and code agree.
 
         The version with the highest ``Agreement.rank`` is taken, the earliest among equals. A
         repair that changes nothing ends the rounds.
 
+        Args:
+            attempt: The candidate so far.
+            trace: What led to its IR; afterwards, what led to the version taken.
+
         Raises:
             StageFailed: The first answer could not be used.
             SandboxError: The sandbox failed; the code was not judged.
         """
-        trace: Trace = dspy.settings.trace
         with _recorded() as steps:
             code = self.writers.write(attempt.ir, "code")
         versions = [self._executed(attempt.ir, code, list(trace), steps)]

@@ -142,11 +142,10 @@ class Writing:
         attempt, trace = candidate.attempt, list(candidate.trace)
         if attempt.failure is not None:
             return candidate
-        with dspy.context(trace=trace):
-            try:
-                attempt = self._refinement(attempt.index).write_code(attempt)
-            except StageFailed as failed:
-                attempt = attempt.model_copy(update={"failure": str(failed)})
+        try:
+            attempt = self._refinement(attempt.index).write_code(attempt, trace)
+        except StageFailed as failed:
+            attempt = attempt.model_copy(update={"failure": str(failed)})
         return Candidate(attempt, trace)
 
     def has_ir(self, index: int) -> bool:

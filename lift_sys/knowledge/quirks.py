@@ -6,6 +6,7 @@ Owns the choice of quirks for a spec and their form in a prompt. The quirks are 
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ QUIRKS = _read()
 """Every quirk, in the order in which prompts show them."""
 
 
+@functools.lru_cache(maxsize=64)  # every request of an answer asks for those of its spec
 def triggered(spec: str) -> tuple[Quirk, ...]:
     """Return the quirks that matter for a spec, in their fixed order."""
     return tuple(
