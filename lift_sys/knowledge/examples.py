@@ -64,6 +64,8 @@ _OPENING = frozenset(
     "so that e.g. i.e. example instance for given with thus hence then both and but while like "
     "because assert only input in on if when say as".split()
 )
+_NAMING = NOUNS | {"list", "the"}
+"""Words that may stand between what opens an example and its arguments, as parameters may."""
 _PREPOSITIONS = frozenset("for given with in on if when input".split())
 STARTS = (_PREPOSITIONS | NOUNS | ANSWER.firsts | _RAISES.firsts) | frozenset(
     "a an the both empty".split()
@@ -128,9 +130,11 @@ def opens(text: Text, i: int) -> bool:
         return True
     if token.kind is Kind.SIGN:
         return token.text in {",", ";", ":", "(", "*", "|"}
-    if text.is_word(i - 1, NOUNS | {"list", "the"} | text.lowered):
+    if token.kind is not Kind.WORD:
+        return False
+    if token.text in _NAMING or token.text in text.lowered:
         return opens(text, i - 1)
-    return token.kind is Kind.WORD and token.text in _OPENING
+    return token.text in _OPENING
 
 
 def arrange(
