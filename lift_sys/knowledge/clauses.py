@@ -46,11 +46,12 @@ _IS = Phrases(
 _NEVER = Phrases(
     *combine("is|can|must|should|will|may", "never|never be|not be"), "cannot be", "never"
 )
-STARTS = (
-    frozenset("if when a the for from between".split())
-    | _NUMBERS.union(*(p.firsts for p in (*_COMPARISONS.values(), _RESULT)))
-)  # fmt: skip
-"""Words and signs with which a property or a set may begin, beside the parameters."""
+CONDITION_STARTS = ANSWER.firsts | {"if", "when"}
+"""Words with which ``conditional`` may begin."""
+RESULT_STARTS = _RESULT.firsts
+"""Words with which ``result_bound`` may begin."""
+RANGE_STARTS = BOUND_STARTS | _NUMBERS | {"a", "the", "for"}
+"""Words and signs with which ``ranged`` may begin, beside the parameters."""
 
 Bound = tuple[str, int]
 """An expression with ``{}`` for what is bounded, and the position after it."""

@@ -67,10 +67,10 @@ _OPENING = frozenset(
 _NAMING = NOUNS | {"list", "the"}
 """Words that may stand between what opens an example and its arguments, as parameters may."""
 _PREPOSITIONS = frozenset("for given with in on if when input".split())
-STARTS = (_PREPOSITIONS | NOUNS | ANSWER.firsts | _RAISES.firsts) | frozenset(
-    "a an the both empty".split()
-)
-"""Words with which an example may begin, beside the parameters."""
+REVERSED_STARTS = ANSWER.firsts | _RAISES.firsts | {"an", "the", "empty"}
+"""Words with which ``reversed_example`` may begin."""
+IMPLIED_STARTS = _PREPOSITIONS | NOUNS | {"a", "an", "the", "both", "empty"}
+"""Words with which ``implied`` may begin, beside the parameters."""
 
 _PAIR = 2
 _LONGEST_GAP = 40

@@ -12,6 +12,8 @@ from lift_sys.knowledge.phrases import Item, Text, literal
 from lift_sys.knowledge.tokens import Kind, Token
 
 _RESULT_NAMES = frozenset("result output returns return expected answer".split())
+INPUT_STARTS = frozenset({"input"})
+"""Words with which ``input_and_output`` may begin."""
 _OUTPUT = frozenset({"output", "result"})
 _MAX_LINES = 60
 """Most lines of one doctest or table."""
@@ -132,7 +134,7 @@ def _cells(tokens: list[Token]) -> list[list[Token]]:
 
 def input_and_output(text: Text, i: int) -> Found | None:
     """Read "Input: nums = [1, 2], k = 3", "Output: 5" on two lines or one."""
-    if not (text.is_word(i, {"input"}) and text.is_sign(i + 1, (":", "="))):
+    if not (text.is_word(i, INPUT_STARTS) and text.is_sign(i + 1, (":", "="))):
         return None
     items: list[Item] = []
     j = i + 2

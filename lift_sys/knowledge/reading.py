@@ -16,16 +16,22 @@ from lift_sys.knowledge.phrases import Text
 from lift_sys.knowledge.tokens import Kind, tokenize
 
 _IN_CODE = (layouts.doctest, examples.call)
-_IN_PROSE = (
-    layouts.input_and_output,
-    examples.reversed_example,
-    clauses.conditional,
-    clauses.result_bound,
-    results.one_of,
-    clauses.ranged,
-    examples.implied,
-)
-_STARTS = examples.STARTS | clauses.STARTS | results.STARTS
+_STARTS = {
+    layouts.input_and_output: layouts.INPUT_STARTS,
+    examples.reversed_example: examples.REVERSED_STARTS,
+    clauses.conditional: clauses.CONDITION_STARTS,
+    clauses.result_bound: clauses.RESULT_STARTS,
+    results.one_of: results.CHOICE_STARTS,
+    clauses.ranged: clauses.RANGE_STARTS,
+    examples.implied: examples.IMPLIED_STARTS,
+}
+"""The rules for prose, in the order in which they are tried, and the words that may begin them."""
+_IN_PROSE = tuple(_STARTS)
+_AT_WORD = {
+    word: tuple(rule for rule, starts in _STARTS.items() if word in starts)
+    for word in frozenset().union(*_STARTS.values())
+}
+_AT_LITERAL = (examples.call, examples.reversed_example, clauses.ranged, examples.implied)
 _WARY = frozenset(
     "currently wrongly incorrectly wrong bug mistake mistakenly approximately about roughly "
     "unlike sometimes".split()
@@ -92,11 +98,11 @@ def _rules(text: Text, i: int) -> Sequence[Callable[[Text, int], list[Draft] | N
         return ()
     if token.code or token.kind in {Kind.PROMPT, Kind.CALL}:
         return _IN_CODE
-    if i == 0 or text.is_kind(i - 1, Kind.BREAK):
-        return (layouts.table, *_IN_CODE, *_IN_PROSE)
     if token.kind is Kind.LITERAL:
-        return (*_IN_CODE, *_IN_PROSE)
-    return _IN_PROSE if token.text in _STARTS or token.text in text.lowered else ()
+        rules = _AT_LITERAL
+    else:
+        rules = _IN_PROSE if token.text in text.lowered else _AT_WORD.get(token.text, ())
+    return (layouts.table, *rules) if i == 0 or text.is_kind(i - 1, Kind.BREAK) else rules
 
 
 def _wary_tokens(text: Text) -> bytearray:

@@ -33,8 +33,8 @@ _REST = Phrases(
     "anything else", "everything else", "all others", "all other", "any other", "the rest",
     "all the rest", "every other",
 )  # fmt: skip
-STARTS = _ONE_OF.firsts
-"""Words with which a set may begin."""
+CHOICE_STARTS = _ONE_OF.firsts | ANSWER.firsts
+"""Words with which ``one_of`` may begin."""
 
 
 def one_of(text: Text, i: int) -> Found | None:

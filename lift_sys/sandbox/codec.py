@@ -10,7 +10,7 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -221,7 +221,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 def shorten(value: object, width: int = 200) -> str:
     """Return ``repr`` of a decoded value, cut to ``width`` characters and safe for huge values."""
-    text = "".join(_pieces(value, width))
+    text = _written(value, width)
     if not text.isascii():
         text = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= width else text[: width - 1] + "…"
@@ -230,23 +230,22 @@ def shorten(value: object, width: int = 200) -> str:
 _BRACKETS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", dict: "{}"}
 
 
-def _pieces(value: Any, width: int) -> Iterable[str]:
+def _written(value: Any, width: int) -> str:
     kind = type(value)
     if kind is int and value.bit_length() > 4 * width:
-        yield f"<int of {value.bit_length()} bits>"
-    elif kind in {str, bytes, bytearray}:
-        yield repr(value[:width]) + ("…" if len(value) > width else "")
-    elif kind is Fraction:
-        yield f"Fraction({shorten(value.numerator, 40)}, {shorten(value.denominator, 40)})"
-    elif kind is frozenset and value:
-        yield f"frozenset({shorten(set(value), width)})"
-    elif kind in _BRACKETS and value:
-        yield from _container_pieces(value, kind, width)
-    else:
-        yield repr(value)
+        return f"<int of {value.bit_length()} bits>"
+    if kind in {str, bytes, bytearray}:
+        return repr(value[:width]) + ("…" if len(value) > width else "")
+    if kind is Fraction:
+        return f"Fraction({shorten(value.numerator, 40)}, {shorten(value.denominator, 40)})"
+    if kind is frozenset and value:
+        return f"frozenset({shorten(set(value), width)})"
+    if kind in _BRACKETS and value:
+        return _written_container(value, kind, width)
+    return repr(value)
 
 
-def _container_pieces(value: Any, kind: type, width: int) -> Iterable[str]:
+def _written_container(value: Any, kind: type, width: int) -> str:
     brackets = _BRACKETS[kind]
     parts: list[str] = []
     left = width
@@ -259,7 +258,7 @@ def _container_pieces(value: Any, kind: type, width: int) -> Iterable[str]:
         if left < 0:
             break
     comma = "," if kind is tuple and len(value) == 1 else ""
-    yield brackets[0] + ", ".join(parts) + comma + brackets[1]
+    return brackets[0] + ", ".join(parts) + comma + brackets[1]
 
 
 def is_finite_seconds(value: object) -> bool:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from lift_sys.ir.models import FunctionSignature, Parameter
 from lift_sys.knowledge import reading
 from lift_sys.knowledge.constraints import extract
+from lift_sys.knowledge.phrases import Text
+from lift_sys.knowledge.results import _TELLING, _TELLING_LESS, _tells
+from lift_sys.knowledge.tokens import Kind, tokenize
+from lift_sys.tasks import load_tasks
+
+TRAIN = load_tasks(Path(__file__).parents[2] / "datasets" / "train.jsonl")
 
 SPEC = "Add 3 to x: f(1) == 4. If x is 2, return 5. Do not approximately return f(9) == 1."
 
@@ -31,3 +41,34 @@ def test_types_do_not_make_a_spec_be_read_again() -> None:
     found = {extract(spec, "f", signature).examples for signature in signatures}
     assert len(found) == 1
     assert reading.read.cache_info().misses == before + 1
+
+
+@pytest.mark.parametrize("parameters", [("x",), ("items", "limit"), None])
+def test_no_rule_is_passed_over_where_it_could_find_something(
+    parameters: tuple[str, ...] | None,
+) -> None:
+    found = 0
+    for task in TRAIN:
+        name = task.entry_point
+        text = Text(task.spec, tokenize(task.spec, name), name, parameters)
+        for i, token in enumerate(text.tokens):
+            prose = token.kind not in {Kind.BREAK, Kind.STOP, Kind.PROMPT, Kind.CALL}
+            if prose and not token.code:
+                tried = reading._rules(text, i)
+                finding = [rule for rule in reading._IN_PROSE if rule(text, i)]
+                assert set(finding) <= set(tried), (task.spec, token)
+                found += len(finding)
+    assert found > 50
+
+
+def test_no_hint_is_passed_over() -> None:
+    found = 0
+    for task in TRAIN:
+        text = Text(task.spec, tokenize(task.spec, task.entry_point), task.entry_point)
+        for i in range(len(text.tokens)):
+            rows = (*_TELLING, *_TELLING_LESS)
+            told = next((reason for phrases, reason in rows if phrases.match(text, i)), None)
+            if told:
+                found += 1
+                assert _tells(text, i) in {told, "a range"}
+    assert found > 50

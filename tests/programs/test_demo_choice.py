@@ -66,6 +66,12 @@ def test_the_least_wanted_give_way_to_the_budget(how: str) -> None:
             assert set(chosen(how=how, tokens=exact - 1)) == set(best_first[: k - 1])
 
 
+def test_the_largest_limit_is_none() -> None:
+    long = [{"name": name, "code": "x" * 4 * NO_LIMIT} for name in "ab"]
+    assert DemoChoice("fixed", MOST, NO_LIMIT).of(long, "", dict) == long
+    assert DemoChoice("fixed", MOST, NO_LIMIT - 1).of(long, "", dict) == []
+
+
 @pytest.mark.parametrize("how", CHOICES)
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize(

@@ -155,6 +155,18 @@ def test_a_summary_is_the_first_sentence(spec: str, summary: str) -> None:
     assert summary_of(spec) == summary
 
 
+def test_signatures_are_made_once_and_anew_for_what_an_optimizer_wrote() -> None:
+    reminder = remind("all", BOOL_SPEC)
+    for make in (STRUCTURED.signature, reminder.signature):
+        tuned = WriteIR.with_instructions("Be terse.")
+        assert make(WriteIR) is make(WriteIR)
+        assert make(tuned) is make(tuned)
+        assert make(tuned).instructions.startswith("Be terse.")
+    triggered = [remind("triggered", BOOL_SPEC + more) for more in ("", " Round to 2 digits.")]
+    assert triggered[0] != triggered[1]
+    assert triggered[0].signature(WriteIR) is triggered[1].signature(WriteIR)
+
+
 def test_off_reminds_of_nothing() -> None:
     assert remind("off", BOOL_SPEC) is NO_REMINDER
     assert remind("triggered", "Say hello.") is NO_REMINDER

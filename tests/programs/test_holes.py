@@ -13,8 +13,9 @@ from lift_sys.errors import ConfigError
 from lift_sys.ir.models import Assertion, FunctionSignature, Intent, Parameter, SpecIR, TypedHole
 from lift_sys.literals import write_literal
 from lift_sys.sandbox import Sandbox
+from lift_sys.sandbox.base import ClosedSandbox
 from lift_sys.tasks import Case, TaskView, load_tasks
-from programs.agreement import check_agreement
+from programs.agreement import Agreement, check_agreement
 from programs.attempts import Attempt, Draw, Remembering
 from programs.holes import (
     MAX_SPLITS,
@@ -97,6 +98,16 @@ def test_only_candidates_that_satisfy_what_is_stated_are_heard(sandbox: Sandbox)
     wrong = "def f(xs):\n    return 7"
     case = Case(args="([3],)", expected="3")
     assert asked(sandbox, "Give the top.", [ZERO, wrong, "def f(xs:"], ir(), case) == {}
+
+
+def test_candidates_that_what_is_stated_refutes_are_not_executed() -> None:
+    view = TaskView(spec="Give the top.", entry_point="f")
+    held, refuted = Agreement(stated_total=1, stated_held=1), Agreement(stated_total=1)
+    attempts = [
+        Attempt(index=i, code=code, ir=ir(), agreement=agreement)
+        for i, (code, agreement) in enumerate([(ZERO, held), (NONE, refuted), (FAILS, refuted)])
+    ]
+    assert open_questions(attempts, attempts[0], Draw(view, 3, ClosedSandbox())) == ()
 
 
 def test_the_most_even_splits_are_asked_and_few(sandbox: Sandbox) -> None:
