@@ -122,7 +122,7 @@ def test_what_llama_cpp_wrote_xgrammar_and_pydantic_accept(answer: dict[str, str
 
 def test_the_answers_of_llama_cpp_have_something_to_tell() -> None:
     assert {answer["form"] for answer in answers} >= {"WireIR", "CompactIR", "WireCritique"}
-    assert sum("\\" in answer["text"] for answer in answers) >= 10
+    assert sum("\\" in answer["text"] for answer in answers) >= 8
     assert sum(not answer["text"].isascii() for answer in answers) >= 5
 
 
