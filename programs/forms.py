@@ -71,7 +71,8 @@ class IRForm:
 
     def signature(self, base: type[Signature]) -> type[Signature]:
         """Return a signature that writes an IR in this form."""
-        return _formed(self, base, base.instructions)
+        # To mypy, a class of DSPy is not hashable.
+        return _formed(self, base, base.instructions)  # type: ignore[arg-type]
 
     def read(self, answer: Mapping[str, Any], spec: str) -> WireIR | StructuredWireIR:
         """Return the fields of an answer; a summary that was not asked for is the spec's.
@@ -183,7 +184,8 @@ class Reminder:
         """Return a signature that shows the reminder."""
         if not self.constant and not self.here:
             return base
-        return _reminding(base, base.instructions, self.constant, here=bool(self.here))
+        said, here = base.instructions, bool(self.here)
+        return _reminding(base, said, self.constant, here=here)  # type: ignore[arg-type]
 
     @property
     def inputs(self) -> dict[str, str]:

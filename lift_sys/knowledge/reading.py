@@ -15,6 +15,8 @@ from lift_sys.knowledge.examples import Draft
 from lift_sys.knowledge.phrases import Text
 from lift_sys.knowledge.tokens import Kind, tokenize
 
+Rule = Callable[[Text, int], list[Draft] | None]
+
 _IN_CODE = (layouts.doctest, examples.call)
 _STARTS = {
     layouts.input_and_output: layouts.INPUT_STARTS,
@@ -91,7 +93,7 @@ def _drafts(text: Text) -> list[Draft]:
     return drafts
 
 
-def _rules(text: Text, i: int) -> Sequence[Callable[[Text, int], list[Draft] | None]]:
+def _rules(text: Text, i: int) -> Sequence[Rule]:
     """Return the rules that what stands there could begin; for most words there are none."""
     token = text.tokens[i]
     if token.kind in {Kind.BREAK, Kind.STOP}:
@@ -99,7 +101,7 @@ def _rules(text: Text, i: int) -> Sequence[Callable[[Text, int], list[Draft] | N
     if token.code or token.kind in {Kind.PROMPT, Kind.CALL}:
         return _IN_CODE
     if token.kind is Kind.LITERAL:
-        rules = _AT_LITERAL
+        rules: tuple[Rule, ...] = _AT_LITERAL
     else:
         rules = _IN_PROSE if token.text in text.lowered else _AT_WORD.get(token.text, ())
     return (layouts.table, *rules) if i == 0 or text.is_kind(i - 1, Kind.BREAK) else rules
