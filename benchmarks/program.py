@@ -58,7 +58,11 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "single": ("single", {}, True),
     "adaptive, first candidate right": ("adaptive", {}, True),
     "adaptive, all candidates drawn": ("adaptive", {}, False),
-    "single, IR of checks, all quirks": ("single", {"ir_detail": "checks", "quirks": "all"}, True),
+    "single, all quirks, IR of checks, 8 demos": (
+        "single",
+        {"ir_detail": "checks", "quirks": "all"},
+        True,
+    ),
     "single, 8 nearest of a bank": (
         "single",
         {"ir_generator.demo_choice": "nearest", "code_generator.demo_choice": "nearest"},

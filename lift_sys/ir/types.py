@@ -7,6 +7,7 @@ must never make the code that repeats it fail.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
 _SCALARS = {
@@ -28,6 +29,7 @@ MAX_HINT_CHARS = 200
 """Longest hint that is taken as it is, in characters; longer ones are noise, or nested too deep."""
 
 
+@functools.lru_cache(maxsize=1024)  # the same few hints come in every IR
 def python_type(text: str) -> str:
     """Return a hint that Python accepts without imports other than ``Any``.
 

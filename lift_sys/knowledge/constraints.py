@@ -19,7 +19,7 @@ from lift_sys.ir.models import FunctionSignature
 from lift_sys.knowledge.examples import Draft
 from lift_sys.knowledge.phrases import Text
 from lift_sys.knowledge.reading import read
-from lift_sys.literals import literal_key, parse_literal
+from lift_sys.literals import literal_key, literal_type, parse_literal
 from lift_sys.record import Record
 from lift_sys.tasks import Case
 
@@ -181,8 +181,9 @@ def _case(draft: Draft, signature: FunctionSignature) -> Case | None:
 
 
 def _as_case(args: str | None, expected: str | None) -> Case:
-    number = _parsed(expected or "None")
-    tolerance = FLOAT_TOLERANCE * max(1.0, abs(number)) if isinstance(number, float) else 0.0
+    tolerance = 0.0
+    if expected is not None and literal_type(expected) is float:
+        tolerance = FLOAT_TOLERANCE * max(1.0, abs(parse_literal(expected)))
     return Case(args=args or "()", expected=expected, tolerance=tolerance)
 
 
@@ -194,7 +195,7 @@ def _parsed(source: str) -> object:
 
 
 def _outcome(case: Case) -> tuple[str | None, str]:
-    return case.raises, repr(_parsed(case.expected)) if case.expected else ""
+    return case.raises, literal_key(case.expected) if case.expected else ""
 
 
 def _contradicting(
