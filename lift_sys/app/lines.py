@@ -11,7 +11,7 @@ import errno
 import functools
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,10 @@ class Kept(Protocol[Entry]):
 
     def get(self, key: str) -> Entry | None:
         """Return the entry with this key, if there is one."""
+        ...
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of some keys that have an entry."""
         ...
 
     def put(self, entry: Entry) -> None:
@@ -94,8 +98,14 @@ class KeyedLines(Generic[Entry]):
                     break
         else:
             return None
+        entry = taken(entry)
         self.put(entry)
         return entry
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of some keys that have an entry, here or in another file."""
+        places = [self._starts, *(starts for _, starts in self._elsewhere)]
+        return {key for key in keys if any(key in starts for starts in places)}
 
     @functools.cached_property
     def _elsewhere(self) -> list[tuple[Path, dict[str, int]]]:
@@ -143,6 +153,14 @@ class KeyedLines(Generic[Entry]):
 
     def __len__(self) -> int:
         return len(self._starts)
+
+
+def taken(entry: Entry) -> Entry:
+    """Return an entry of another run as it is kept in this one, which did not generate it."""
+    if isinstance(entry, StoredCall):
+        record = entry.record.model_copy(update={"reused": True})
+        return entry.model_copy(update={"record": record})
+    return entry
 
 
 def _index(path: Path, kind: type[Entry]) -> dict[str, int]:

@@ -160,10 +160,9 @@ class SharedRun(RunDirectory):
         ledger = SqlLedger(self._database, self._study, self._leases)
         return self._opened.enter_context(closing(ledger))
 
-    def allow(self, allowance: Allowance) -> Callable[[], Allowance]:
-        """Set what the study may spend, and return what tells it now; all its processes heed it."""
+    def allow(self, allowance: Allowance) -> None:
+        """Set what the study may spend; all its processes heed it from their next call on."""
         self._files.replace(ALLOWANCE, allowance.model_dump_json())
-        return self.allowance
 
     def allowance(self) -> Allowance:
         """Return what the study may spend.

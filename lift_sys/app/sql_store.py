@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from lift_sys.app.database import FILES, LEASES, Database
+from lift_sys.app.lines import taken
 from lift_sys.errors import StoreError
 from lift_sys.inference.replay import StoredCall
 from optimizers.rows import Row
@@ -60,10 +61,10 @@ class SqlEntries(Generic[Entry]):
             return None
         if found.study == self._study:
             return self._read(found.body)
-        if self._parsed(found.body) is None:
+        entry = self._parsed(found.body)
+        if entry is None:
             return None
-        with self._database.transaction() as connection:
-            self._insert(connection, key, found.body)
+        self.put(taken(entry))
         return self.get(key)  # another process may have been first, with that of a third study
 
     def put(self, entry: Entry) -> None:
@@ -73,7 +74,19 @@ class SqlEntries(Generic[Entry]):
             StoreError: The database does not answer.
         """
         with self._database.transaction() as connection:
-            self._insert(connection, entry.key, entry.model_dump_json())
+            values = {"key": entry.key, "study": self._study, "body": entry.model_dump_json()}
+            insertion = self._database.insert(self._table).values(values)
+            connection.execute(insertion.on_conflict_do_nothing())
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of some keys that have an entry, here or in another study.
+
+        Raises:
+            StoreError: The database does not answer.
+        """
+        query = sa.select(self._table.c.key).where(self._table.c.key.in_(keys))
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def __iter__(self) -> Iterator[Entry]:
         query = sa.select(self._table.c.body).where(self._table.c.study == self._study)
@@ -93,11 +106,6 @@ class SqlEntries(Generic[Entry]):
         query = sa.select(table.c.study, table.c.body).where(table.c.key == key)
         with self._database.reading() as connection:
             return connection.execute(query.order_by(own_first).limit(1)).one_or_none()
-
-    def _insert(self, connection: sa.Connection, key: str, body: str) -> None:
-        values = {"key": key, "study": self._study, "body": body}
-        insertion = self._database.insert(self._table).values(values)
-        connection.execute(insertion.on_conflict_do_nothing())
 
     def _read(self, body: str) -> Entry:
         entry = self._parsed(body)
