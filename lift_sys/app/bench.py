@@ -27,7 +27,7 @@ from lift_sys.app.spending import Aside, Spending
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import Budget
 from lift_sys.inference.lm import concurrency_of
-from lift_sys.inference.replay import Calls
+from lift_sys.inference.replay import StoredCall
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
@@ -57,7 +57,7 @@ class Bench:
     sandbox: Sandbox
     progress: Progress
     rows: Kept[Row]
-    calls: Calls
+    calls: Kept[StoredCall]
     spending: Spending
     models: Models
 

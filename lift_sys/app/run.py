@@ -122,7 +122,7 @@ def _report(
     report = build_report(final.label, final.data_sha256, tables, every)
     told = {
         **found.told,
-        **whole_cost(every, found.calls),
+        **whole_cost(every, found.calls, bench.calls),
         "budget": bench.spending.use(ended_search=found.cut),
     }
     return report.model_copy(update=told)
