@@ -99,7 +99,7 @@ class SqlEntries(Generic[Entry]):
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def _find(self, key: str) -> sa.Row[tuple[str, str]] | None:
+    def _find(self, key: str) -> sa.Row[str, str] | None:
         """Return whose entry of this key there is, and the entry; this study's if it has one."""
         table = self._table
         own_first = sa.case((table.c.study == self._study, 0), else_=1)
