@@ -131,6 +131,7 @@ class Spending:
         return note
 
     def _count(self, row: Row) -> None:
+        # A budget in seconds counts the clock: of calls in flight together, each has its share.
         overlapped = sum(call.seconds - call.machine_seconds for call in row.calls)
         self._seen += 1
         self._tokens += row.usage.total_tokens

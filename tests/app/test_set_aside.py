@@ -17,8 +17,10 @@ from lift_sys.app.report import Report
 from lift_sys.app.run import Outcome
 from lift_sys.app.spending import Aside, Spending
 from lift_sys.config import Budget
+from lift_sys.errors import BudgetSpent
 from lift_sys.inference.budget import Account
 from lift_sys.inference.ledger import Spend
+from lift_sys.inference.usage import CallRecord
 from lift_sys.sandbox import Sandbox
 from optimizers import evaluate
 from tests.app.test_budget_job import Model, run
@@ -91,6 +93,16 @@ def test_what_a_run_beside_has_stored_is_not_kept_back(
     assert results(capped.report) == results(free.report)
     assert in_full.report.budget is not None
     assert in_full.report.budget.ended_search
+
+
+def test_of_calls_in_flight_together_each_has_its_share_of_the_seconds(tmp_path: Path) -> None:
+    record = CallRecord(model="m", prompt_tokens=1, completion_tokens=1, seconds=4.0, share=0.5)
+    done = row("k").model_copy(update={"calls": (record, record), "seconds": 9.0})
+    allowance = Allowance(budget=Budget(seconds=100), final_tasks=2)
+    kept = Spending(lambda: allowance, LedgerFile(tmp_path / "ledger.jsonl"), [done])
+
+    with pytest.raises(BudgetSpent, match="needs about 6 seconds in all"), kept.search("s", 1):
+        raise BudgetSpent("spent")
 
 
 def test_less_is_kept_back_with_each_row_of_the_table_that_a_trial_stores(tmp_path: Path) -> None:
