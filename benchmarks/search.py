@@ -250,7 +250,7 @@ def measure_miss(run: Path) -> list[Line]:
     beside, rows, start = RunDirectory(run), RunDirectory(run.parent / "new").rows(), Clock.now()
     rows.get("0" * 64)
     took = Clock.now().since(start)
-    figure = f"{took.wall:.2f} s ({took.cpu:.2f} s of CPU)"
+    figure = f"{took.wall * 1000:.0f} ms ({took.cpu * 1000:.0f} ms of CPU)"
     return [(f"first miss beside {len(beside.rows()):,} rows of another run", figure, "none")]
 
 

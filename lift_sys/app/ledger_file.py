@@ -67,8 +67,8 @@ class LedgerFile:
 
     def __init__(self, path: Path) -> None:
         self._lines: KeyedLines[LedgerEntry] = KeyedLines(path, LedgerEntry)
-        self._place = path.with_name("refusals.json")
-        self._refusals = _refusals(self._place)
+        self._refusals_file = path.with_name("refusals.json")
+        self._refusals = _refusals(self._refusals_file)
         self.running = 0.0
         self._phases: dict[str, Spend] = {}
         self._in_flight: dict[str, tuple[LedgerEntry, bool]] = {}
@@ -126,7 +126,7 @@ class LedgerFile:
         said = self._refusals.said
         if why and place not in said:
             self._refusals = Refusals(said={**said, place: why})
-            write_atomically(self._place, self._refusals.model_dump_json(indent=2) + "\n")
+            write_atomically(self._refusals_file, self._refusals.model_dump_json(indent=2) + "\n")
         return self._refusals.said.get(place)
 
     def _count(self, entry: LedgerEntry, spend: Spend) -> None:

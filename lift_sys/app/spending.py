@@ -73,7 +73,7 @@ class Aside:
     for_winner: int
     allow: Callable[[Allowance], None]
 
-    def told(self) -> None:
+    def tell(self) -> None:
         """Let the job know what is left."""
         left = len(self.missing) + self.for_winner
         self.allow(Allowance(budget=self.budget, final_tasks=left))
@@ -82,7 +82,7 @@ class Aside:
         """Take note of a row that is stored."""
         if key in self.missing:
             self.missing.remove(key)
-            self.told()
+            self.tell()
 
 
 class Spending:
@@ -116,7 +116,7 @@ class Spending:
     def set_aside(self, aside: Aside) -> None:
         """Let the search leave something for the final table."""
         self._aside = aside
-        aside.told()
+        aside.tell()
 
     def watch(self, then: Callable[[Row, bool], None]) -> Callable[[Row, bool], None]:
         """Return what takes note of each executed task's cost, and passes it on."""
