@@ -102,8 +102,10 @@ def _proxy_to(url: httpx.URL) -> str | None:
 def _as_of_httpx(error: aiohttp.ClientError | ValueError) -> httpx.RequestError:
     if isinstance(error, aiohttp.ServerTimeoutError):
         return httpx.ConnectTimeout(str(error))
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return httpx.ProxyError(str(error))
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return httpx.ProxyError(f"the proxy answers {error.status}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return httpx.ProxyError(str(error.os_error))
     if isinstance(error, aiohttp.ClientConnectorError):
         return httpx.ConnectError(str(error.os_error))
     return httpx.RemoteProtocolError(str(error))
