@@ -6,7 +6,8 @@ measured in turn, round after round; of each the best round counts, which is the
 of the machine disturbed least.
 
 - ``bare``: httpx with its pool, the body sent and the answer's text and usage read.
-- ``bare, apart``: the same with a client for each call at once, which is what our connections are.
+- ``bare, apart``: the same with a client for each call at once, so that its pool costs nothing.
+- ``bare, aiohttp``: the same with a session of aiohttp, which carries our requests, too.
 - ``engine``: the same request through ``ChatEngine`` with its cap, retries, time limit and ledger.
 - ``engine, threads``: the same for callers that wait, one thread each.
 - ``dspy.LM``: DSPy's own work on top of the engine.
@@ -52,6 +53,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
 import dspy
 import httpx
 from dspy.lm15 import Config, Message, Request
@@ -116,6 +118,7 @@ class Ways:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self.client = httpx.AsyncClient(limits=limits, timeout=60)
         self.idle: list[httpx.AsyncClient] = []
+        self.session = submit(self._session()).result()
         self.body = {**chat_body(request_of(0)), "model": "small"}
 
     async def bare(self, seed: int) -> str:
@@ -130,16 +133,34 @@ class Ways:
         finally:
             self.idle.append(client)
 
+    async def bare_aiohttp(self, seed: int) -> str:
+        """Make a call with aiohttp alone."""
+        url, body = f"{self.url}/chat/completions", {**self.body, "seed": seed}
+        async with self.session.post(url, json=body) as response:
+            return _read(await response.json())
+
+    async def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
     async def _bare(self, client: httpx.AsyncClient, seed: int) -> str:
         response = await client.post(
             f"{self.url}/chat/completions", json={**self.body, "seed": seed}
         )
-        data = response.json()
-        return f"{data['choices'][0]['message']['content']} {data['usage']['prompt_tokens']}"
+        return _read(response.json())
 
     async def ours(self, seed: int) -> Any:
         """Make a call with our engine."""
         return await self.engine.answer(request_of(seed))
+
+    def close(self) -> None:
+        """Close what our own ways have opened."""
+        self.engine.close()
+        submit(self._closed()).result()
+
+    async def _closed(self) -> None:
+        for each in (self.client, *self.idle):
+            await each.aclose()
+        await self.session.close()
 
     async def dspy_ours(self, seed: int) -> Any:
         """Make a call with DSPy over our engine."""
@@ -148,6 +169,10 @@ class Ways:
     async def dspy_lite(self, seed: int) -> Any:
         """Make a call with DSPy over LiteLLM."""
         return await self.lite.acall(PROMPT, temperature=0.8, seed=seed, max_tokens=200)
+
+
+def _read(data: Any) -> str:
+    return f"{data['choices'][0]['message']['content']} {data['usage']['prompt_tokens']}"
 
 
 class Spent(NamedTuple):
@@ -196,6 +221,7 @@ def measure(ways: Ways, concurrent: int, calls: int, rounds: int) -> dict[str, S
     in_loop: dict[str, Call] = {
         "bare": ways.bare,
         "bare, apart": ways.bare_apart,
+        "bare, aiohttp": ways.bare_aiohttp,
         "engine": ways.ours,
         "dspy.LM": ways.dspy_ours,
         "dspy.LM, LiteLLM": ways.dspy_lite,
@@ -258,6 +284,7 @@ def main() -> None:
         print(table(1, few, measure(ways, 1, few, asked.rounds)))
         print(table(MOST, asked.calls, measure(ways, MOST, asked.calls, asked.rounds)))
         print(left_over(ways, asked.left_over))
+        ways.close()
 
 
 if __name__ == "__main__":

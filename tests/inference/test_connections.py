@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
@@ -152,7 +153,7 @@ def test_a_server_that_takes_no_connection_is_given_up(monkeypatch: pytest.Monke
         await asyncio.sleep(30)
 
     monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.1)
-    monkeypatch.setattr(connections.aiohttp.TCPConnector, "_create_connection", never)
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", never)
     error = got("http://127.0.0.1:9")
 
     assert isinstance(error, UnavailableError)
