@@ -70,7 +70,7 @@ class Connections(httpx.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 data=(io.BytesIO(body) if len(body) > _LARGE else body) or None,
-                headers=request.headers,
+                headers=request.headers.multi_items(),
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as answer:
