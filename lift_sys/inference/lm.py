@@ -101,7 +101,7 @@ def _lm(info: ModelInfo, engine: Any, async_engine: Any) -> dspy.LM:
 
 
 def close(lm: dspy.LM) -> None:
-    """Close the connections of a model that has some; its next call opens new ones."""
+    """Close the connections of a model whose answers are not kept; its next call opens new ones."""
     if hasattr(lm.engine, "close"):
         lm.engine.close()
 
