@@ -3,7 +3,8 @@
 Owns the translation between wire forms and ``SpecIR``, and the JSON schemas that are sent to
 constrained decoders; ``compact`` packs the same fields into fewer tokens. The schemas stay in the
 subset that every decoder enforces: all properties required, nothing additional, no references,
-patterns, number bounds or combinators; what is one of a few values is an enumeration.
+number bounds or combinators; what is one of a few values is an enumeration, and the one pattern
+says what a parameter looks like, so that no constrained model writes one without a name.
 Lists have a maximum length, which llama.cpp and XGrammar both enforce: without it small models
 repeat themselves until the token limit. ``WireIR`` is flat because every token of structure is a
 token the model spends; ``StructuredWireIR`` spends them, to say how, what exactly and in which
@@ -40,6 +41,12 @@ WIRE_VERSION = 1
 MAX_ASSERTIONS = 5
 """Most assertions that the IR stage may write, where no other number is asked for."""
 
+PARAMETER_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*: [A-Za-z_][A-Za-z0-9_ ,.|'\[\]]*$"
+"""A parameter as ``name: type``, of characters that JSON does not escape."""
+
+WireParameter = Annotated[str, Field(json_schema_extra={"pattern": PARAMETER_PATTERN})]
+"""A decoder is held to the pattern; without a decoder, ``from_wire`` takes what it can read."""
+
 _Wire = TypeVar("_Wire", bound=BaseModel)
 _SCALAR: TypeAdapter[Scalar] = TypeAdapter(Scalar)
 
@@ -56,7 +63,7 @@ class WireIR(Record):
     """
 
     summary: str
-    parameters: Annotated[list[str], Field(max_length=8)]
+    parameters: Annotated[list[WireParameter], Field(max_length=8)]
     returns: str
     effects: Annotated[list[str], Field(max_length=8)]
     assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
@@ -82,7 +89,7 @@ class StructuredWireIR(Record):
     """What the IR stage generates where effects are structured; else as ``WireIR``."""
 
     summary: str
-    parameters: Annotated[list[str], Field(max_length=8)]
+    parameters: Annotated[list[WireParameter], Field(max_length=8)]
     returns: str
     effects: Annotated[list[WireEffect], Field(max_length=8)]
     assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
@@ -91,7 +98,7 @@ class StructuredWireIR(Record):
 class ChecksWireIR(Record):
     """What the IR stage generates where the IR only verifies; else as ``WireIR``."""
 
-    parameters: Annotated[list[str], Field(max_length=8)]
+    parameters: Annotated[list[WireParameter], Field(max_length=8)]
     returns: str
     assertions: Annotated[list[str], Field(max_length=MAX_ASSERTIONS)]
 
@@ -163,10 +170,13 @@ def _bare(schema: dict[str, Any], defined: dict[str, Any]) -> dict[str, Any]:
 def from_wire(wire: WireIR | StructuredWireIR, name: str) -> SpecIR:
     """Turn what a model filled into an IR for the function ``name``.
 
+    A parameter that is repeated word for word, as small models do, counts once.
+
     Raises:
         IRError: A parameter has no identifier, or two share one.
     """
-    parameters = tuple(_parameter(text) for text in wire.parameters if text.strip())
+    texts = dict.fromkeys(text.strip() for text in wire.parameters)
+    parameters = tuple(_parameter(text) for text in texts if text)
     names = [p.name for p in parameters]
     if len(set(names)) != len(names):
         msg = f"the IR names a parameter twice: {', '.join(names)}"

@@ -103,6 +103,9 @@ _PATTERN = (
 )
 """What a pattern must not hold, each with the reason."""
 
+_CLASS = re.compile(r"\[(?:\\.|[^\]\\])*\]")
+"""A set of characters; a dot in it is a dot."""
+
 _MAX = 2**63 - 1
 
 
@@ -169,8 +172,9 @@ def _required(node: dict[str, Any], path: str) -> Iterator[SchemaProblem]:
 
 
 def _pattern(pattern: str, path: str) -> Iterator[SchemaProblem]:
+    without_dots = _CLASS.sub(lambda found: found[0].replace(".", ""), pattern)
     for form, reason in _PATTERN:
-        if re.search(form, pattern):
+        if re.search(form, without_dots):
             yield SchemaProblem(path, f"the pattern {reason}")
 
 

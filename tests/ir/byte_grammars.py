@@ -54,7 +54,7 @@ def written(schema: Any, drawn: random.Random, length: int = 300) -> str:
         in_haste = length < 0 or drawn.random() < 0.1
         if in_haste:
             solid = [token for token in allowed if not VOCABULARY[token].isspace()]
-            allowed = closing[:1] or solid
+            allowed = closing[:1] or solid or allowed
         token = drawn.choice(allowed)
         assert follows.accept_token(token)
         text += VOCABULARY[token]

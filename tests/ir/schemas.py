@@ -161,6 +161,7 @@ ENFORCED: dict[str, tuple[Any, str, str]] = {
     "enum": ({**TEXT, "enum": ["a", "b"]}, '"a"', '"c"'),
     "const": ({"const": 3}, "3", "4"),
     "pattern": ({**TEXT, "pattern": "^[a-z]+(-[a-z]+)*$"}, '"a-b"', '"a-"'),
+    "dots in a set": ({**TEXT, "pattern": r"^[a.]+[\].]$"}, '"a.]"', '"ab]"'),
     "bounds": ({**WHOLE, "minimum": 3, "maximum": 30}, "12", "31"),
     "exclusive": ({"type": "number", "exclusiveMaximum": 3}, "2.5", "3.0"),
     "either": ({"anyOf": [WHOLE, TEXT]}, '"a"', "null"),

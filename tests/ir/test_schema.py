@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from keyword import iskeyword
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -14,6 +14,7 @@ from lift_sys.errors import IRError
 from lift_sys.ir.compact import CompactChecksIR, CompactEffect, CompactIR, StructuredCompactIR
 from lift_sys.ir.models import Assertion, Effect, FunctionSignature, Intent, Parameter, SpecIR
 from lift_sys.ir.schema import (
+    PARAMETER_PATTERN,
     ChecksWireIR,
     StructuredWireIR,
     WireCritique,
@@ -29,7 +30,7 @@ from programs.forms import ir_form
 from programs.signatures import CritiqueIR, RefineIR, WriteIR
 
 SAFE = {"type", "properties", "required", "additionalProperties", "items", "maxItems", "enum"}
-"""Keywords that llama.cpp and XGrammar both enforce."""
+"""Keywords that llama.cpp and XGrammar both enforce; they do the pattern of a parameter as well."""
 
 HINTS = ["int", "str", "list[int]", "dict[str, int]", "int | None", "tuple[int, ...]", "Any"]
 sentences = st.builds(
@@ -70,6 +71,9 @@ def test_the_schema_stays_in_the_safe_subset(
     wire: type[BaseModel], inside: list[type[BaseModel]]
 ) -> None:
     schema = wire_schema(wire)
+    parameters = schema["properties"].get("parameters")
+    if parameters:
+        assert parameters["items"].pop("pattern") == PARAMETER_PATTERN
     assert _keywords(schema) <= SAFE
     for part, model in zip(_objects(schema), [wire, *inside], strict=True):
         assert part["type"] == "object"
@@ -95,9 +99,8 @@ def test_the_schema_stays_in_the_safe_subset(
 def test_the_schema_has_the_fields_of_the_signature(wire: type[BaseModel], signature: Any) -> None:
     outputs = signature.output_fields
     assert list(wire_schema(wire)["properties"]) == list(outputs)
-    assert [outputs[name].annotation for name in outputs] == [
-        wire.model_fields[name].annotation for name in outputs
-    ]
+    hints = get_type_hints(wire)
+    assert [outputs[name].annotation for name in outputs] == [hints[name] for name in outputs]
 
 
 def irs(effects: st.SearchStrategy[Effect]) -> st.SearchStrategy[SpecIR]:
@@ -193,7 +196,13 @@ def test_a_return_value_is_a_literal_or_left_out(text: str, values: Any) -> None
 def test_what_a_model_adds_is_tidied() -> None:
     wire = WireIR(
         summary=" Adds. ",
-        parameters=["`a`: integer", "b (optional): list of integers = []", "", "*rest: int"],
+        parameters=[
+            "`a`: integer",
+            "b (optional): list of integers = []",
+            "",
+            "*rest: int",
+            "`a`: integer ",
+        ],
         returns="a string",
         effects=["1. add", "- return", "", "2 is special"],
         assertions=[" f(1) == 2 ", "f(1) == 2", ""],
@@ -233,6 +242,14 @@ def test_a_limit_changes_one_number_of_the_schema(wire: type[BaseModel]) -> None
     assert after["properties"]["assertions"].pop("maxItems") == 3
     assert before["properties"]["assertions"].pop("maxItems") == 5
     assert after == before
+
+
+@given(st.from_regex(PARAMETER_PATTERN[1:-1], fullmatch=True))
+def test_what_the_pattern_lets_a_model_write_is_a_parameter(text: str) -> None:
+    assume(not iskeyword(text.partition(":")[0]))
+    wire = WireIR(summary="", parameters=[text], returns="", effects=[], assertions=[])
+    (parameter,) = from_wire(wire, "f").signature.parameters
+    assert parameter.name == text.partition(":")[0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """XGrammar itself, against the lint, pydantic and what llama.cpp wrote.
 
-``llama_answers.jsonl`` holds 116 answers that the embedded backend gave under our schemas in runs
+``llama_answers.jsonl`` holds 105 answers that the embedded backend gave under our schemas in runs
 of ``lift eval`` on train and dev tasks, at temperatures 0 to 1: of each form and model those with
 escapes and characters beyond ASCII first, then others by the hash of their text. A line has the
 form's name, the model and the text.
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from lift_sys.ir import compact, schema
-from lift_sys.ir.schema import WireIR, to_wire, wire_schema, with_most
+from lift_sys.ir.schema import PARAMETER_PATTERN, WireIR, to_wire, wire_schema, with_most
 from lift_sys.tasks import load_tasks
 from programs.forms import ir_form
 from programs.signatures import WriteIR
@@ -44,6 +44,7 @@ gold = [
     for task in load_tasks(path)
     if task.gold_ir
 ]
+parameters = st.from_regex(PARAMETER_PATTERN[1:-1], fullmatch=True)
 
 
 def form_of(answer: dict[str, str]) -> type[BaseModel]:
@@ -106,6 +107,8 @@ def test_what_pydantic_writes_of_our_models_xgrammar_accepts(
 ) -> None:
     model, sent = OURS[data.draw(st.sampled_from(sorted(OURS)))]
     value = data.draw(st.from_type(model)).model_dump()
+    if "parameters" in value:
+        value["parameters"] = data.draw(st.lists(parameters, max_size=8))
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert accepts(sent, text)
 
@@ -119,7 +122,7 @@ def test_what_llama_cpp_wrote_xgrammar_and_pydantic_accept(answer: dict[str, str
 
 def test_the_answers_of_llama_cpp_have_something_to_tell() -> None:
     assert {answer["form"] for answer in answers} >= {"WireIR", "CompactIR", "WireCritique"}
-    assert sum("\\" in answer["text"] for answer in answers) >= 10
+    assert sum("\\" in answer["text"] for answer in answers) >= 8
     assert sum(not answer["text"].isascii() for answer in answers) >= 5
 
 

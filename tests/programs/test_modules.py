@@ -151,7 +151,7 @@ def test_a_truncated_answer_is_a_failed_attempt_that_says_so(name: str) -> None:
         ("ir", "I cannot do that.", "^ir_not_parsed: .* ir stage does not have the form asked for"),
         (
             "ir",
-            json.dumps(WIRE | {"parameters": ["x: int", "x: int"]}),
+            json.dumps(WIRE | {"parameters": ["x: int", "x: str"]}),
             "^ir_not_parsed: .*not an IR .*twice",
         ),
         (
