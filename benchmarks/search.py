@@ -8,6 +8,7 @@ be, or with ``--real`` ``single``. It prints a Markdown table:
   at once and takes requests in turn.
 - memory: by how much the process grows in the second half of the trials.
 - resume: opening the rows and the study, restoring all trials, and one trial more.
+- first miss: a row that no run has; the first time, the keys of all runs in the folder are read.
 - slots: the share of time in which the slots of a model that takes ``--latency`` seconds for each
   answer are busy. One process of Python makes at most so many requests a second as the last line
   says; a model that takes more needs several workers.
@@ -244,6 +245,15 @@ def measure_long(folder: Path, trials: int, tasks: int, *, real: bool) -> list[L
     ]
 
 
+def measure_miss(run: Path) -> list[Line]:
+    """Return the line on the first row that a new run beside this one has to execute."""
+    beside, rows, start = RunDirectory(run), RunDirectory(run.parent / "new").rows(), Clock.now()
+    rows.get("0" * 64)
+    took = Clock.now().since(start)
+    figure = f"{took.wall * 1000:.0f} ms ({took.cpu * 1000:.0f} ms of CPU)"
+    return [(f"first miss beside {len(beside.rows()):,} rows of another run", figure, "none")]
+
+
 def measure_slots(folder: Path, options: argparse.Namespace) -> list[Line]:
     """Return the lines on slots."""
     slots, latency = options.slots, options.latency
@@ -280,6 +290,7 @@ def main() -> None:
         slots = measure_slots(Path(folder, "slots"), options)
         path = Path(folder, "long")
         lines = measure_long(path, options.trials, options.tasks, real=options.real)
+        lines += measure_miss(path)
     print("| what | measured | goal |\n|---|---|---|")
     for what, measured, goal in [*lines, *slots]:
         print(f"| {what} | {measured} | {goal} |")

@@ -123,7 +123,7 @@ class Evaluator:
 
     def begin(self, prepared: Prepared, task: Task) -> Begun[Row]:
         """Begin a task of a program; with one slot it is executed when its row is taken."""
-        key = row_key(prepared.program_hash, self.identity, task, prepared.rollout)
+        key = prepared.key(task)
         return self._threads.begin(
             key,
             stored=lambda: self._rows.get(key),
@@ -217,6 +217,10 @@ class Prepared:
     program_hash: str
     label: str
     rollout: int
+
+    def key(self, task: Task) -> str:
+        """Return the content address of a task's row."""
+        return row_key(self.program_hash, self.evaluator.identity, task, self.rollout)
 
     def begin(self, task: Task) -> Begun[Row]:
         """Begin a task; see ``Evaluator.begin``."""

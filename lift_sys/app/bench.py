@@ -14,7 +14,7 @@ import dspy
 
 from lift_sys.app import environment
 from lift_sys.app.containers import ContainerExecutor, Send
-from lift_sys.app.final import WINNER, before_final
+from lift_sys.app.final import WINNER, Final, before_final
 from lift_sys.app.job import Job, with_models
 from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.lines import Kept
@@ -23,10 +23,11 @@ from lift_sys.app.own_model import paid_model
 from lift_sys.app.own_program import OwnEvaluator, OwnMetric
 from lift_sys.app.pool import Source
 from lift_sys.app.progress import Progress
-from lift_sys.app.spending import Spending
+from lift_sys.app.spending import Aside, Spending
 from lift_sys.app.store import RunDirectory
+from lift_sys.config import Budget
 from lift_sys.inference.lm import concurrency_of
-from lift_sys.inference.replay import Calls
+from lift_sys.inference.replay import StoredCall
 from lift_sys.sandbox.base import Sandbox
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
@@ -56,7 +57,7 @@ class Bench:
     sandbox: Sandbox
     progress: Progress
     rows: Kept[Row]
-    calls: Calls
+    calls: Kept[StoredCall]
     spending: Spending
     models: Models
 
@@ -73,10 +74,25 @@ class Bench:
         """The program that the optimizer starts from."""
         return with_models(self.job.program, self.models)
 
+    @property
+    def baselines(self) -> dict[str, dspy.Module]:
+        """What the final table sets beside the winner."""
+        return {name: with_models(p, self.models) for name, p in self.job.baselines.items()}
+
     def table_of(self, winner: dspy.Module) -> dict[str, dspy.Module]:
         """Return the programs of the final table, in its order."""
-        baselines = self.job.baselines.items()
-        return {name: with_models(p, self.models) for name, p in baselines} | {WINNER: winner}
+        return self.baselines | {WINNER: winner}
+
+    def set_aside(self, final: Final) -> None:
+        """Let the search leave what a final table will cost beyond the rows that are stored."""
+        budget = self.job.config.budget
+        if budget == Budget():
+            self.run.allow(Allowance())
+            return
+        prepared = [self.evaluator.prepare(p, name) for name, p in self.baselines.items()]
+        keys = {program.key(task) for program in prepared for task in final.tasks}
+        missing = keys - self.rows.known(keys)
+        self.spending.set_aside(Aside(budget, missing, final.for_winner, self.run.allow))
 
     @functools.cached_property
     def evaluator(self) -> Evaluator:
@@ -109,7 +125,6 @@ def open_bench(
     run: RunDirectory,
     sandbox: Sandbox,
     progress: Progress,
-    allowance: Callable[[], Allowance],
 ) -> Bench:
     """Open what a run keeps, each file once: who writes to it must be the only one.
 
@@ -118,13 +133,12 @@ def open_bench(
         run: Its run.
         sandbox: Where generated code runs.
         progress: What shows how it goes.
-        allowance: Tells what the job may spend, now.
 
     Raises:
         StoreError: A file or the database cannot be read.
     """
     rows, calls = run.rows(), run.calls()
-    spending = Spending(allowance, run.ledger(), before_final(rows))
+    spending = Spending(run.allowance, run.ledger(), before_final(rows))
     models = model_source(calls, spending.account, run.call_leases)
     return Bench(job, run, sandbox, progress, rows, calls, spending, models)
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from lift_sys.inference import catalogue
+from lift_sys.inference.replay import StoredCall
 from lift_sys.inference.usage import CallRecord, Usage
 from lift_sys.record import Record
 from optimizers.rows import Row
@@ -123,18 +124,40 @@ def total_usd(calls: Iterable[CallRecord]) -> float | None:
     return math.fsum(known) if len(known) == len(costs) else None
 
 
-def usage_of(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> Usage:
-    """Return the cost of every generated answer; see ``generated``."""
-    return Usage.of(generated(rows, others))
+def whole_cost(
+    rows: Sequence[Row],
+    others: Sequence[CallRecord] = (),
+    kept: Iterable[StoredCall] | None = None,
+) -> dict[str, Any]:
+    """Return what a report tells of all answers of a run, by field.
 
+    What was generated elsewhere cost this run nothing, and neither did rows that are made of such
+    answers alone.
 
-def whole_cost(rows: Sequence[Row], others: Sequence[CallRecord]) -> dict[str, Any]:
-    """Return what a report tells of every generated answer: ``usage`` and ``spent``."""
-    return {"usage": usage_of(rows, others), "spent": Spent.of(generated(rows, others))}
+    Args:
+        rows: Executed tasks.
+        others: Calls that no row has to have.
+        kept: Answers of the run, which tell what it generated itself; by default it did all.
+    """
+    mine = None if kept is None else {call.key for call in kept if not call.record.reused}
+
+    def own(call: CallRecord) -> bool:
+        return mine is None or not call.key or call.key in mine
+
+    every = generated(rows, others)
+    own_calls = [call for call in every if own(call)]
+    outside = outside_model([r for r in rows if not r.calls or any(map(own, r.calls))])
+    return {
+        "usage": Usage.of(own_calls),
+        "taken": Usage.of(call for call in every if not own(call)),
+        "overhead_seconds": outside,
+        "busy_seconds": sum(c.machine_seconds for c in own_calls) if outside is None else None,
+        "spent": Spent.of(own_calls),
+    }
 
 
 def generated(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> list[CallRecord]:
-    """Return every generated answer, each once, however many rows used it.
+    """Return every answer, each once, however many rows used it.
 
     Args:
         rows: Executed tasks.
@@ -146,13 +169,6 @@ def generated(rows: Sequence[Row], others: Sequence[CallRecord] = ()) -> list[Ca
 
 def outside_model(rows: Sequence[Row]) -> float | None:
     """Return the seconds of rows that no model worked on; ``None`` where their calls overlapped."""
-    if busy(generated(rows)) is not None:
+    if any(call.share is not None for row in rows for call in row.calls):
         return None
     return sum(row.seconds - row.usage.seconds for row in rows)
-
-
-def busy(calls: Sequence[CallRecord]) -> float | None:
-    """Return the seconds that backends worked on calls; ``None`` where none of them overlapped."""
-    if all(call.share is None for call in calls):
-        return None
-    return sum(call.machine_seconds for call in calls)

@@ -22,6 +22,7 @@ from lift_sys.errors import ConfigError, DatasetError
 from lift_sys.inference import catalogue
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.own_models import read_own_models
+from lift_sys.record import digest
 
 APP_NAME = "lift-sys"
 SHIPPED = ("train", "dev", "test", "phase3")
@@ -134,11 +135,14 @@ def lock_file() -> Path:
 def source_digest() -> str:
     """Return the SHA-256 of the code and data that decide what an executed task gives.
 
-    Rows carry it in their address, so that a changed program, metric or sandbox is run again. The
-    app and the optimizers are left out: they decide what is run, not what comes of it.
+    Rows carry it in their address, so that a changed program, metric or sandbox is run again, and
+    so that a run takes none that was made with another Python or DSPy. The app and the optimizers
+    are left out: they decide what is run, not what comes of it.
     """
     inner = ("ir", "knowledge", "inference", "sandbox")
-    return _digest(("programs", "metrics", *(f"lift_sys/{name}" for name in inner)))
+    sources = _digest(("programs", "metrics", *(f"lift_sys/{name}" for name in inner)))
+    versions = search_versions()
+    return digest([sources, versions["python"], versions["dspy"]])
 
 
 def whole_digest() -> str:

@@ -219,15 +219,12 @@ def estimate_job(
     first = [space.complete(point) for point in config.first_points][: config.trials]
     mean = estimator.mean(space, config.seed)
     dev, final = len(data.dev), len(data.test if open_test else data.dev)
-    pool = min(config.pool_tasks, len(data.train))
-    teachers = _sum(estimator.program(teach(t, ClosedSandbox())) for t in config.teachers)
-    taught = ", ".join(teacher.name for teacher in config.teachers)
     trials = _sum(map(estimator.point, first)) + mean * (config.trials - len(first))
     search = (trials * dev).within(config.search_tokens)
     table = estimator.preset("direct") + estimator.preset("single") + mean
     again = mean * (config.reevaluate * dev)
     return [
-        Phase("demo pool", f"{pool} train tasks, {taught}", teachers * pool),
+        _pooling(config, data, estimator),
         *([_proposing(config)] if config.instructions else []),
         Phase("search", f"at most {config.trials} trials of {dev} dev tasks", search),
         *(
@@ -237,6 +234,16 @@ def estimate_job(
         ),
         Phase("final table", f"direct, single and the winner on {final} tasks", table * final),
     ]
+
+
+def _pooling(config: RunConfig, data: Data, estimator: Estimator) -> Phase:
+    """Return the phase in which teachers answer train tasks; without either none is run."""
+    tasks = min(config.pool_tasks, len(data.train))
+    if not config.teachers or not tasks:
+        return Phase("demo pool", "gold demos alone, no train task is run", Estimate())
+    teachers = _sum(estimator.program(teach(t, ClosedSandbox())) for t in config.teachers)
+    taught = ", ".join(teacher.name for teacher in config.teachers)
+    return Phase("demo pool", f"{tasks} train tasks, {taught}", teachers * tasks)
 
 
 def _compiling(

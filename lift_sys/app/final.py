@@ -64,9 +64,10 @@ class Final:
         label = f"{name} (the winner was chosen on it)"
         return cls(label, data.hashes[name], data.dev, is_test=False)
 
-    def new_tasks(self, baselines: int) -> int:
-        """Return how many tasks are still to be run: on dev tasks the winner has been run."""
-        return (baselines + self.is_test) * len(self.tasks)
+    @property
+    def for_winner(self) -> int:
+        """How many tasks the winner is still to be run on: on dev tasks it has been run."""
+        return len(self.tasks) if self.is_test else 0
 
 
 def open_final(

@@ -17,7 +17,7 @@ from lift_sys.app import environment
 from lift_sys.app.affordable import check_evaluation
 from lift_sys.app.containers import check_executor
 from lift_sys.app.data import Data
-from lift_sys.app.final import GIVEN, Final, usual_baselines
+from lift_sys.app.final import GIVEN, usual_baselines
 from lift_sys.app.models import model_source, models_of_job, weights
 from lift_sys.app.own_model import check_counted, describe_model
 from lift_sys.app.own_program import Metric, identity_of, taken_fields
@@ -124,10 +124,6 @@ class Job:
         if self.own:
             return runs / f"own-{digest([asked, self.identity])[:12]}"
         return runs / f"{file_name(self.config.model)}-{asked[:12]}"
-
-    def final_tasks(self, *, opened: bool) -> int:
-        """Return how many tasks the final table still has to run after the search."""
-        return Final.of(self.config, self.data, opened=opened).new_tasks(len(self.baselines))
 
     def ready(self, winner: dspy.Module) -> dspy.Module:
         """Return a program that can be called, whose answers are not stored in the run any more."""

@@ -1,6 +1,7 @@
 """What a run may spend and has spent, as its directory keeps it.
 
-Owns the allowance of a run, and its ledger file.
+Owns the allowance of a run, its ledger file, and beside it ``refusals.json``: a search that a
+budget ended ends there again, though more of the final table is stored by then.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import ValidationError
+
 from lift_sys.app.lines import KeyedLines
 from lift_sys.config import Budget
+from lift_sys.errors import StoreError
+from lift_sys.files import write_atomically
 from lift_sys.inference.ledger import Fits, LedgerEntry, Spend
 from lift_sys.record import Versioned
 
@@ -20,14 +25,26 @@ class Allowance(Versioned):
 
     Attributes:
         budget: Its limits.
-        final_tasks: Tasks of the final table, once for each program that is new to them: the search
-            leaves what they are expected to cost.
+        final_tasks: Tasks of the final table whose rows are not stored, once for each program: the
+            search leaves what they are expected to cost.
     """
 
     current_version: ClassVar[int] = 1
 
     budget: Budget = Budget()
     final_tasks: int = 0
+
+
+class Refusals(Versioned):
+    """Where a job was refused.
+
+    Attributes:
+        said: Why, by phase and budget.
+    """
+
+    current_version: ClassVar[int] = 1
+
+    said: dict[str, str] = {}  # noqa: RUF012 (pydantic copies it)
 
 
 class LedgerFile:
@@ -43,13 +60,15 @@ class LedgerFile:
         poll: No other process writes here.
 
     Raises:
-        StoreError: The file cannot be read.
+        StoreError: The file, or that of the refusals, cannot be read.
     """
 
     poll: ClassVar[None] = None
 
     def __init__(self, path: Path) -> None:
         self._lines: KeyedLines[LedgerEntry] = KeyedLines(path, LedgerEntry)
+        self._refusals_file = path.with_name("refusals.json")
+        self._refusals = _refusals(self._refusals_file)
         self.running = 0.0
         self._phases: dict[str, Spend] = {}
         self._in_flight: dict[str, tuple[LedgerEntry, bool]] = {}
@@ -98,9 +117,17 @@ class LedgerFile:
         """Return what each phase has spent, in the order in which they began."""
         return self._phases
 
-    def refusal(self, place: str, why: str | None = None) -> str | None:  # noqa: ARG002 (one asks)
-        """Return what is said now: nobody else is refused here."""
-        return why
+    def refusal(self, place: str, why: str | None = None) -> str | None:
+        """Return why nothing more is spent in a place, as it was said first.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        said = self._refusals.said
+        if why and place not in said:
+            self._refusals = Refusals(said={**said, place: why})
+            write_atomically(self._refusals_file, self._refusals.model_dump_json(indent=2) + "\n")
+        return self._refusals.said.get(place)
 
     def _count(self, entry: LedgerEntry, spend: Spend) -> None:
         since = max(0.0, entry.running - self.running)
@@ -109,3 +136,14 @@ class LedgerFile:
 
     def _add(self, phase: str, spend: Spend) -> None:
         self._phases[phase] = self._phases.get(phase, Spend()) + spend
+
+
+def _refusals(path: Path) -> Refusals:
+    try:
+        return Refusals.model_validate_json(path.read_bytes()) if path.exists() else Refusals()
+    except ValidationError as error:
+        msg = f"{path} was not written by this release; move the run away"
+        raise StoreError(msg) from error
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}"
+        raise StoreError(msg) from error

@@ -10,9 +10,8 @@ import contextlib
 import errno
 import functools
 import os
-import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,10 @@ class Kept(Protocol[Entry]):
 
     def get(self, key: str) -> Entry | None:
         """Return the entry with this key, if there is one."""
+        ...
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of some keys that have an entry."""
         ...
 
     def put(self, entry: Entry) -> None:
@@ -88,23 +91,29 @@ class KeyedLines(Generic[Entry]):
         start = self._starts.get(key)
         if start is not None:
             return _read(self._path, self._kind, start)
-        if key not in self._elsewhere:
+        for path, starts in self._elsewhere:
+            if key in starts:
+                with contextlib.suppress(StoreError):  # The other run may be gone meanwhile.
+                    entry = _read(path, self._kind, starts[key])
+                    break
+        else:
             return None
-        try:
-            entry = _read(*self._elsewhere[key])
-        except StoreError:  # The other run was moved away meanwhile.
-            return None
+        entry = taken(entry)
         self.put(entry)
         return entry
 
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of some keys that have an entry, here or in another file."""
+        places = [self._starts, *(starts for _, starts in self._elsewhere)]
+        return {key for key in keys if any(key in starts for starts in places)}
+
     @functools.cached_property
-    def _elsewhere(self) -> dict[str, tuple[Path, type[Entry], int]]:
-        """Where entries of other files are."""
-        found: dict[str, tuple[Path, type[Entry], int]] = {}
+    def _elsewhere(self) -> list[tuple[Path, dict[str, int]]]:
+        """Where entries of other files start in them."""
+        found: list[tuple[Path, dict[str, int]]] = []
         for path in self._others:
             with contextlib.suppress(StoreError):
-                starts = _index(path, self._kind)
-                found.update({key: (path, self._kind, at) for key, at in starts.items()})
+                found.append((path, _index(path, self._kind)))
         return found
 
     def put(self, entry: Entry) -> None:
@@ -146,7 +155,12 @@ class KeyedLines(Generic[Entry]):
         return len(self._starts)
 
 
-_BEGINNING = re.compile(rb'\{"schema_version":(\d+),"key":"([^"\\]+)",')
+def taken(entry: Entry) -> Entry:
+    """Return an entry of another run as it is kept in this one, which did not generate it."""
+    if isinstance(entry, StoredCall):
+        record = entry.record.model_copy(update={"reused": True})
+        return entry.model_copy(update={"record": record})
+    return entry
 
 
 def _index(path: Path, kind: type[Entry]) -> dict[str, int]:
@@ -155,16 +169,17 @@ def _index(path: Path, kind: type[Entry]) -> dict[str, int]:
     Raises:
         StoreError: It cannot be read, or a line is broken.
     """
+    versions = range(1, kind.current_version + 1)
+    beginnings = tuple(b'{"schema_version":%d,"key":"' % version for version in versions)
     starts: dict[str, int] = {}
     start = 0
     with _reading(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.endswith(b"\n"):
-                found = _BEGINNING.match(line)
-                version = int(found[1]) if found else 0
-                if found is None or not 1 <= version <= kind.current_version or line[-2:] != b"}\n":
+                if not line.startswith(beginnings) or not line.endswith(b"}\n"):
                     _refuse(path, number)
-                starts[found[2].decode()] = start
+                # Split as little as needed: this reads every line of all runs beside this one.
+                starts[line.split(b'"', 6)[5].decode()] = start
             start += len(line)
     return starts
 

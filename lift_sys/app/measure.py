@@ -12,6 +12,7 @@ from pathlib import Path
 from lift_sys.app import environment, gate
 from lift_sys.app.assemble import with_test
 from lift_sys.app.bench import make_evaluator
+from lift_sys.app.cost import whole_cost
 from lift_sys.app.equal_tokens import match_tokens
 from lift_sys.app.export import Artifact, Opening, load_artifact, save_artifact
 from lift_sys.app.lineup import Lineup
@@ -105,11 +106,14 @@ class Measurement:
         opened = self._open()
         directory = RunDirectory(self._directory)
         with directory.locked():
-            models = model_source(directory.calls())
+            calls = directory.calls()
+            models = model_source(calls)
             evaluator = make_evaluator(
                 self._lineup.model, self._sandbox, directory.rows(), models, self._progress.row
             )
             report = self._measure(evaluator, models)
+            every = list(self._every.values())
+            report = report.model_copy(update=whole_cost(every, kept=calls))
             write_report(directory, report, markdown(report, detailed=True))
         self._close(opened, report)
         return report

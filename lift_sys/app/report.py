@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from lift_sys.app.chain_use import ChainUse, chain_uses
-from lift_sys.app.cost import ProgramCost, Spent, busy, generated, outside_model, usage_of
+from lift_sys.app.cost import ProgramCost, Spent, whole_cost
 from lift_sys.app.front import Front
 from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import CallRecord, Usage
@@ -154,8 +154,10 @@ class Report(Versioned):
         results: One per program, in the order of the table.
         comparisons: Paired, of some programs against others; corrected together.
         usage: Of every answer generated for the run, each counted once.
-        overhead_seconds: Time that all rows of the run spent outside the model, in seconds;
-            ``None`` where calls may overlap, and no row's time can be divided.
+        taken: Of every answer that another run had generated; nothing in reports of earlier
+            releases, where ``usage`` has them.
+        overhead_seconds: Time that the rows executed for the run spent outside the model, in
+            seconds; ``None`` where calls may overlap, and no row's time can be divided.
         busy_seconds: Time that backends worked on those calls, in seconds; ``None`` elsewhere.
         matches: Direct prompting at the tokens of other programs, where that was asked for.
         search: Behind the last result; ``None`` where nothing was searched, and in reports of
@@ -175,6 +177,7 @@ class Report(Versioned):
     usage: Usage
     overhead_seconds: float | None
     busy_seconds: float | None = None
+    taken: Usage = Usage()
     matches: tuple[TokenMatch, ...] = ()
     search: Search | None = None
     compilation: Compilation | None = None
@@ -247,7 +250,8 @@ def build_report(
         data: Name of the task set.
         data_sha256: Of its file.
         results: Rows by program, in the order of the table.
-        every: All rows of the run, search included.
+        every: All rows of the run, search included. All their answers count as generated for it;
+            ``whole_cost`` knows better where the answers that the run kept are known.
         pairs: Names of programs to compare, the second against the first; by default every later
             program with each earlier one.
         matches: Which of them are at equal tokens.
@@ -261,11 +265,8 @@ def build_report(
         data_sha256=data_sha256,
         results=tuple(summaries.values()),
         comparisons=paired([(summaries[first], summaries[second]) for first, second in pairs]),
-        usage=usage_of(every),
-        overhead_seconds=outside_model(every),
-        busy_seconds=busy(generated(every)),
         matches=tuple(matches),
-        spent=Spent.of(generated(every)),
+        **whole_cost(every),
     )
 
 

@@ -22,7 +22,6 @@ from lift_sys.app.cost import whole_cost
 from lift_sys.app.final import FINAL, Final, close_final, open_final, run_final
 from lift_sys.app.finding import find
 from lift_sys.app.job import Job
-from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.progress import Progress
 from lift_sys.app.report import Report, build_report
 from lift_sys.app.report_files import write_report
@@ -84,11 +83,10 @@ def optimize(
     """
     started = time.perf_counter()
     job.check()
-    final_tasks = job.final_tasks(opened=ledger is not None)
     with run.locked(), sent_elsewhere(job.config) as send:
         record_inputs(run, job.config)
-        allowed = run.allow(Allowance(budget=job.config.budget, final_tasks=final_tasks))
-        bench = open_bench(job, run, sandbox, progress, allowed)
+        bench = open_bench(job, run, sandbox, progress)
+        bench.set_aside(Final.of(job.config, job.data, opened=ledger is not None))
         stored = len(bench.rows)
         progress.say(f"run directory: {run.path}" + (f" ({stored} rows)" if stored else ""))
         if send:
@@ -124,7 +122,7 @@ def _report(
     report = build_report(final.label, final.data_sha256, tables, every)
     told = {
         **found.told,
-        **whole_cost(every, found.calls),
+        **whole_cost(every, found.calls, bench.calls),
         "budget": bench.spending.use(ended_search=found.cut),
     }
     return report.model_copy(update=told)

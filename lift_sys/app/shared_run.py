@@ -2,8 +2,9 @@
 
 Owns joining a study in a database. Its processes run one and the same search, each of them whole,
 and share what is expensive: rows, answers, the pool and the finished trials. A lease says who
-makes which of them. So no trial belongs to a process: one that dies leaves leases that run out,
-and the trials are those of a search in a single process.
+makes which of them; studies share those on answers alone, so that none waits for another's rows.
+So no trial belongs to a process: one that dies leaves leases that run out, and the trials are
+those of a search in a single process.
 """
 
 from __future__ import annotations
@@ -62,14 +63,12 @@ class Basis(Versioned):
         Raises:
             ConfigError: The sentence says what is different.
         """
-        other = [name for name in ("code", "data", "versions") if self._of(name) != mine._of(name)]
+        names = ("code", "data", "versions")
+        other = [name for name in names if getattr(self, name) != getattr(mine, name)]
         if other:
             what = " and ".join(f"other {name}" for name in other)
             msg = f"{where} was begun with {what} than are here; use the same, or another study"
             raise ConfigError(msg)
-
-    def _of(self, name: str) -> object:
-        return getattr(self, name)
 
 
 class SharedRun(RunDirectory):
@@ -161,10 +160,9 @@ class SharedRun(RunDirectory):
         ledger = SqlLedger(self._database, self._study, self._leases)
         return self._opened.enter_context(closing(ledger))
 
-    def allow(self, allowance: Allowance) -> Callable[[], Allowance]:
-        """Set what the study may spend, and return what tells it now; all its processes heed it."""
+    def allow(self, allowance: Allowance) -> None:
+        """Set what the study may spend; all its processes heed it from their next call on."""
         self._files.replace(ALLOWANCE, allowance.model_dump_json())
-        return self.allowance
 
     def allowance(self) -> Allowance:
         """Return what the study may spend.
@@ -175,23 +173,24 @@ class SharedRun(RunDirectory):
         text = self._files.read(ALLOWANCE)
         return self._read(Allowance, text) if text else Allowance()
 
-    def leases(self, most: int | None = None) -> SqlLeases:
-        """Return leases in the database.
+    def leases(self, most: int | None = None, scope: str = "") -> SqlLeases:
+        """Return leases in the database; see ``SqlLeases``.
 
         Args:
             most: How many this process holds at the same time; by default any number.
+            scope: Of their keys.
         """
-        leases = SqlLeases(self._database, most=most, seconds=self._lease_seconds)
+        leases = SqlLeases(self._database, scope=scope, most=most, seconds=self._lease_seconds)
         return self._opened.enter_context(closing(leases))
 
     def sharing(self, most: Callable[[], int]) -> Sharing:
-        """Return how tasks are shared with the other processes.
+        """Return how tasks are shared with the other processes of the study.
 
         Args:
             most: Tells how many this one executes at the same time.
         """
         slots = self._files.read(SLOTS) or str(SHARED_SLOTS)
-        return Sharing(self.leases(most()), int(slots))
+        return Sharing(self.leases(most(), scope=f"{self._study}/"), int(slots))
 
     def agree(self, name: str, make: Callable[[], str]) -> str:
         """Return a text that one process made for all, and keep it as a file here.

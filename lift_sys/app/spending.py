@@ -3,15 +3,16 @@
 Owns the rule by which the search leaves something for the final table. Every call of the search
 asks whether what is spent, and what the final table is expected to cost, reach the budget together.
 A task of the final table is expected to cost what a task has cost on average so far in this job,
-answers that were stored included. Programs that have been run on these tasks already are not
-counted. So a search may end early, and the table can still be more expensive than the tasks before
-it; then the job ends in the table, and goes on with a larger budget.
+answers that were stored included. Tasks whose rows are stored, in this run or one whose rows it
+takes, cost nothing. So a search may end early, and the table can still be more expensive than the
+tasks before it; then the job ends in the table, and goes on with a larger budget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from lift_sys.app.ledger_file import Allowance
 from lift_sys.config import Budget
@@ -56,6 +57,34 @@ class BudgetUse(Record):
         )
 
 
+@dataclass(frozen=True)
+class Aside:
+    """What a search leaves for the final table, which is less with each of its rows that is stored.
+
+    Attributes:
+        budget: Of the job.
+        missing: Keys of rows of the table that are not stored.
+        for_winner: Tasks that the winner, which nobody knows yet, is to be run on.
+        allow: Sets what the job may spend.
+    """
+
+    budget: Budget
+    missing: set[str]
+    for_winner: int
+    allow: Callable[[Allowance], None]
+
+    def tell(self) -> None:
+        """Let the job know what is left."""
+        left = len(self.missing) + self.for_winner
+        self.allow(Allowance(budget=self.budget, final_tasks=left))
+
+    def stored(self, key: str) -> None:
+        """Take note of a row that is stored."""
+        if key in self.missing:
+            self.missing.remove(key)
+            self.tell()
+
+
 class Spending:
     """What one job spends.
 
@@ -79,9 +108,15 @@ class Spending:
         self._seen = 0
         self._tokens = 0
         self._seconds = 0.0
+        self._aside: Aside | None = None
         self.account = Account(lambda: allowance().budget, ledger)
         for row in rows:
             self._count(row)
+
+    def set_aside(self, aside: Aside) -> None:
+        """Let the search leave something for the final table."""
+        self._aside = aside
+        aside.tell()
 
     def watch(self, then: Callable[[Row, bool], None]) -> Callable[[Row, bool], None]:
         """Return what takes note of each executed task's cost, and passes it on."""
@@ -89,14 +124,18 @@ class Spending:
         def note(row: Row, reused: bool) -> None:
             if not reused:
                 self._count(row)
+            if self._aside:
+                self._aside.stored(row.key)
             then(row, reused)
 
         return note
 
     def _count(self, row: Row) -> None:
+        # A budget in seconds counts the clock: of calls in flight together, each has its share.
+        overlapped = sum(call.seconds - call.machine_seconds for call in row.calls)
         self._seen += 1
         self._tokens += row.usage.total_tokens
-        self._seconds += row.seconds
+        self._seconds += max(0.0, row.seconds - overlapped)
 
     @contextmanager
     def search(self, phase: str, tasks: int) -> Iterator[None]:
@@ -132,6 +171,7 @@ class Spending:
             BudgetSpent: In the table.
         """
         self.account.enter(phase)
+        self._aside = None
         try:
             yield
         except BudgetSpent:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from lift_sys.app.database import FILES, LEASES, Database
+from lift_sys.app.lines import taken
 from lift_sys.errors import StoreError
 from lift_sys.inference.replay import StoredCall
 from optimizers.rows import Row
@@ -33,7 +34,8 @@ Entry = TypeVar("Entry", Row, StoredCall)
 class SqlEntries(Generic[Entry]):
     """The rows or the answers of a study; threads and processes may share them.
 
-    An entry of another study answers as well, and becomes one of this study, too.
+    An entry of another study answers as well, and becomes one of this study, too. One that another
+    release wrote there is passed over.
 
     Args:
         database: Where they are.
@@ -52,17 +54,18 @@ class SqlEntries(Generic[Entry]):
         """Return the entry with this key, if there is one.
 
         Raises:
-            StoreError: The database does not answer, or a newer release wrote the entry.
+            StoreError: The database does not answer, or a newer release wrote this study's entry.
         """
-        table = self._table
-        own_first = sa.case((table.c.study == self._study, 0), else_=1)
-        query = sa.select(table.c.study, table.c.body).where(table.c.key == key)
-        with self._database.reading() as connection:
-            found = connection.execute(query.order_by(own_first).limit(1)).one_or_none()
-        if found is not None and found.study != self._study:
-            with self._database.transaction() as connection:
-                self._insert(connection, key, found.body)
-        return None if found is None else self._read(found.body)
+        found = self._find(key)
+        if found is None:
+            return None
+        if found.study == self._study:
+            return self._read(found.body)
+        entry = self._parsed(found.body)
+        if entry is None:
+            return None
+        self.put(taken(entry))
+        return self.get(key)  # another process may have been first, with that of a third study
 
     def put(self, entry: Entry) -> None:
         """Keep an entry unless its key has one; it survives a crash when this returns.
@@ -71,7 +74,19 @@ class SqlEntries(Generic[Entry]):
             StoreError: The database does not answer.
         """
         with self._database.transaction() as connection:
-            self._insert(connection, entry.key, entry.model_dump_json())
+            values = {"key": entry.key, "study": self._study, "body": entry.model_dump_json()}
+            insertion = self._database.insert(self._table).values(values)
+            connection.execute(insertion.on_conflict_do_nothing())
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of some keys that have an entry, here or in another study.
+
+        Raises:
+            StoreError: The database does not answer.
+        """
+        query = sa.select(self._table.c.key).where(self._table.c.key.in_(keys))
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def __iter__(self) -> Iterator[Entry]:
         query = sa.select(self._table.c.body).where(self._table.c.study == self._study)
@@ -84,20 +99,29 @@ class SqlEntries(Generic[Entry]):
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def _insert(self, connection: sa.Connection, key: str, body: str) -> None:
-        values = {"key": key, "study": self._study, "body": body}
-        insertion = self._database.insert(self._table).values(values)
-        connection.execute(insertion.on_conflict_do_nothing())
+    def _find(self, key: str) -> sa.Row[str, str] | None:
+        """Return whose entry of this key there is, and the entry; this study's if it has one."""
+        table = self._table
+        own_first = sa.case((table.c.study == self._study, 0), else_=1)
+        query = sa.select(table.c.study, table.c.body).where(table.c.key == key)
+        with self._database.reading() as connection:
+            return connection.execute(query.order_by(own_first).limit(1)).one_or_none()
 
     def _read(self, body: str) -> Entry:
-        try:
-            return self._kind.model_validate_json(body)
-        except ValidationError as error:
+        entry = self._parsed(body)
+        if entry is None:
             msg = (
                 f"{self._table.name} of the study {self._study!r} in {self._database} holds what "
                 "this release did not write; use another study name"
             )
-            raise StoreError(msg) from error
+            raise StoreError(msg)
+        return entry
+
+    def _parsed(self, body: str) -> Entry | None:
+        try:
+            return self._kind.model_validate_json(body)
+        except ValidationError:
+            return None
 
 
 class SqlFiles:
@@ -153,6 +177,7 @@ class SqlLeases:
 
     Args:
         database: Where they are.
+        scope: Whose keys they are: those who name another one hold other keys.
         most: How many keys this process holds at the same time; by default any number. More
             threads than that may ask, and take what they wait for from the store.
         seconds: How long a lease lasts without being renewed, in seconds.
@@ -163,11 +188,13 @@ class SqlLeases:
         self,
         database: Database,
         *,
+        scope: str = "",
         most: int | None = None,
         seconds: float = LEASE_SECONDS,
         poll: float = POLL_SECONDS,
     ) -> None:
         self._database = database
+        self._scope = scope
         self._permits = None if most is None else threading.Semaphore(most)
         self._seconds = seconds
         self._poll = poll
@@ -184,7 +211,8 @@ class SqlLeases:
         Raises:
             StoreError: The database does not answer.
         """
-        with self._permit() as permitted, self._lease(key, wanted=permitted) as held:
+        name = self._scope + key
+        with self._permit() as permitted, self._lease(name, wanted=permitted) as held:
             if held:
                 yield True
         if not held:

@@ -6,6 +6,7 @@ Owns the files of a run:
     environment.json   versions and machine
     rows.jsonl         one executed task a line, flushed to disk before it counts
     ledger.jsonl       what each generated answer cost, a line before the answer is kept
+    refusals.json      where the budget ended a phase; it ends there again
     calls.jsonl        one generated answer a line, likewise
     pool.json          the demo sets and the candidates for instructions
     study.journal      the trials (Optuna's journal)
@@ -61,6 +62,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.call_leases: Leases = Alone()
+        self._allowance = Allowance()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -151,9 +153,13 @@ class RunDirectory:
         """Open what the answers cost."""
         return LedgerFile(self.path / "ledger.jsonl")
 
-    def allow(self, allowance: Allowance) -> Callable[[], Allowance]:
-        """Set what the job may spend, and return what tells it: here it does not change."""
-        return lambda: allowance
+    def allow(self, allowance: Allowance) -> None:
+        """Set what the job may spend."""
+        self._allowance = allowance
+
+    def allowance(self) -> Allowance:
+        """Return what the job may spend, now."""
+        return self._allowance
 
 
 def _opened_lock(path: Path) -> TextIO:

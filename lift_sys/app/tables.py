@@ -245,7 +245,16 @@ def _footer(report: Report) -> str:
     return (
         f"Whole run: {usage.calls} answers generated, {usage.completion_tokens:,} tokens out, "
         f"{usage.prompt_tokens:,} in ({_cached(usage):.0%} from the prefix cache), "
-        f"{_time_spent(report)}.{spent_sentence(report.spent)}"
+        f"{_time_spent(report)}{_taken(report.taken)}.{spent_sentence(report.spent)}"
+    )
+
+
+def _taken(usage: Usage) -> str:
+    if not usage.calls:
+        return ""
+    return (
+        f"; {usage.calls} more with {usage.completion_tokens:,} tokens out were taken from other "
+        "runs"
     )
 
 

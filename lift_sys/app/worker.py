@@ -110,5 +110,5 @@ def work(run: SharedRun, data: Data, sandbox: Sandbox, progress: Progress) -> Jo
         LiftError: A model, database, backend or sandbox failure. What was done is kept.
     """
     job = Job.of(run.config, data, sandbox)
-    search, _ = search_jointly(open_bench(job, run, sandbox, progress, run.allowance))
+    search, _ = search_jointly(open_bench(job, run, sandbox, progress))
     return search

@@ -24,7 +24,7 @@ class StoredCall(Versioned):
     Attributes:
         key: Content address; see ``call_key``.
         text: The generated text.
-        record: Its cost.
+        record: Its cost; ``reused`` where another run generated it, and this one took it.
     """
 
     key: str

@@ -22,13 +22,11 @@ import optuna
 from lift_sys.app.database import ROWS, Database
 from lift_sys.app.shared_run import SharedRun
 from lift_sys.app.sql_store import SqlEntries
-from lift_sys.inference.leases import Leases
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.evaluate import Evaluator
 from optimizers.joint import JointSearch
 from optimizers.rows import Row
-from optimizers.sharing import Sharing
 from programs.hypers import set_hypers
 from tests.optimizers.searching import CONFIG, EXAMPLES, POOL, Fake, Job, in_memory
 
@@ -74,9 +72,8 @@ class Worker:
             no_model: Any = None
             rows = NotedRows(Database(url), ROWS, "s", Row)
             rows.worker = self
-            leases: Leases = run.leases(most=1)
             evaluator = Evaluator(
-                lambda: no_model, "m", self.score, rows, sharing=Sharing(leases, slots=8)
+                lambda: no_model, "m", self.score, rows, sharing=run.sharing(lambda: 1)
             )
             search = JointSearch(
                 CONFIG, POOL, evaluator, run.study(["maximize"]), set_hypers, run.tell

@@ -98,8 +98,8 @@ def job(budget: Budget | None = None) -> RunConfig:
     )
 
 
-def run(folder: Path, sandbox: Sandbox, budget: Budget | None = None) -> Outcome:
-    config = job(budget)
+def run(folder: Path, sandbox: Sandbox, budget: Budget | None = None, **changes: object) -> Outcome:
+    config = job(budget).model_copy(update=changes)
     asked = Job.of(config, load_data(config), sandbox)
     directory = RunDirectory(asked.place(folder / "runs"))
     return optimize(asked, directory, sandbox, Progress(Console(quiet=True), {}))

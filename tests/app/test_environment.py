@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import lift_sys
+from lift_sys.app import environment
 from lift_sys.app.environment import source_digest
 
 COUNTS = [
@@ -38,6 +39,16 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_change_is_seen_where_it_matters(tree: Path, name: str, counts: bool) -> None:
     before = source_digest()
     (tree / name).write_text("new")
+
+    assert (source_digest() != before) == counts
+
+
+@pytest.mark.parametrize(("name", "counts"), [("python", True), ("dspy", True), ("optuna", False)])
+def test_another_version_is_seen_where_it_matters(
+    monkeypatch: pytest.MonkeyPatch, name: str, counts: bool
+) -> None:
+    before, versions = source_digest(), environment.search_versions()
+    monkeypatch.setattr(environment, "search_versions", lambda: {**versions, name: "other"})
 
     assert (source_digest() != before) == counts
 

@@ -96,6 +96,21 @@ def presets(*names: str) -> list[str]:
     return [word for name in names for word in ("--preset", name)]
 
 
+def test_what_another_run_generated_is_told_apart(model: Model, tmp_path: Path) -> None:
+    first = evaluate(tmp_path, "--preset", "direct")
+    path = tmp_path / "mine.jsonl"
+    more = {**json.loads(path.read_text().splitlines()[0]), "id": "more", "spec": "One more."}
+    path.write_text(path.read_text() + json.dumps(more) + "\n")
+    larger = [evaluate(tmp_path, "--preset", "direct") for _ in range(2)]
+
+    assert f"Whole run: {TASKS} answers generated, " in first
+    assert "taken" not in first
+    for told in larger:
+        assert f"Whole run: 1 answers generated, {CODE_WORDS} tokens out, " in told
+        assert f"; {TASKS} more with {TASKS * CODE_WORDS} tokens out were taken from" in told
+    assert len(model.engine.requests) == TASKS + 1
+
+
 EQUAL = (*presets("direct", "single"), "--equal-tokens")
 
 

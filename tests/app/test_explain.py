@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,14 @@ def test_teachers_and_proposers_are_named_before_they_are_asked(tmp_path: Path) 
     assert "without bootstrapped-direct-2 and proposed instructions)" in text
     assert re.search(r"- instructions to be proposed: .*3 for code_generator", text)
     assert "| instructions | for each stage 2 of copro, 1 of grounded | unknown |" in text
+
+
+@pytest.mark.parametrize("without", [{"teachers": ()}, {"pool_tasks": 0}])
+def test_what_runs_no_train_task_says_so(without: dict[str, Any], tmp_path: Path) -> None:
+    text = said(RunConfig.model_validate(without), tmp_path)
+
+    assert "| demo pool | gold demos alone, no train task is run | 0 | 0 | 0 | 0.00 |" in text
+    assert "| demo pool | 6 train tasks, single | " in said(RunConfig(), tmp_path)
 
 
 def test_an_optimizer_of_dspys_searches_no_space(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from lift_sys.app.cost import whole_cost
 from lift_sys.app.report import Report, build_report, summarise
 from lift_sys.app.tables import markdown
+from lift_sys.inference.replay import StoredCall
 from lift_sys.inference.usage import CallRecord
 from lift_sys.verdict import FailureCategory, Score, Status
 from metrics.stats import Rate
@@ -140,6 +142,31 @@ def test_answers_that_rows_share_are_generated_once() -> None:
     assert "4 answers generated, 40 tokens out, 400 in (25% from the prefix cache)" in markdown(
         report
     )
+
+
+def test_answers_of_other_runs_are_told_apart() -> None:
+    mine, theirs, unnamed = call("mine"), call("theirs", seconds=7.0), call()
+    every = [
+        row(0, passed=True, key="a", calls=(mine, theirs), seconds=9.5),
+        row(1, passed=True, key="b", calls=(theirs,), seconds=99.0),
+        row(2, passed=True, key="c", calls=(unnamed,), seconds=2.5),
+    ]
+    taken_over = call("copied").model_copy(update={"reused": True})
+    kept = [
+        StoredCall(key=record.key, text="", record=record)
+        for record in (mine, call("of an optimizer"), taken_over)
+    ]
+    others = [call("of an optimizer"), call("copied")]
+    report = build_report("d", "0" * 64, {"p": every}, every)
+    told = report.model_copy(update=whole_cost(every, others, kept))
+
+    assert (told.usage.calls, told.taken.calls) == (3, 2)
+    assert told.overhead_seconds == pytest.approx(0.5 + 0.5)
+    text = markdown(told)
+    assert "Whole run: 3 answers generated, 30 tokens out, 300 in" in text
+    assert "(14.3%); 2 more with 20 tokens out were taken from other runs." in text
+    assert (report.usage.calls, report.taken.calls) == (3, 0)
+    assert "taken" not in markdown(report)
 
 
 def test_of_calls_that_overlapped_the_backends_time_is_told() -> None:

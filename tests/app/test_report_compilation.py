@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lift_sys.app.cost import usage_of
+from lift_sys.app.cost import whole_cost
 from lift_sys.app.report import Compilation, build_report
 from lift_sys.app.tables import markdown
 from metrics.stats import Rate
@@ -38,4 +38,4 @@ def test_what_an_optimizer_did_is_told(programs: int, said: str) -> None:
 
 def test_a_call_counts_once_whoever_made_it() -> None:
     ran = [row(0, passed=True, calls=(call("a"), call("")))]
-    assert usage_of(ran, [call("a"), call("b"), call("b")]).calls == 3
+    assert whole_cost(ran, [call("a"), call("b"), call("b")])["usage"].calls == 3

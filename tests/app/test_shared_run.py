@@ -75,8 +75,9 @@ def test_a_budget_is_no_part_of_a_study_and_all_heed_the_last_one(join: Join) ->
 
     again = join()
     again.begin(RunConfig(trials=3, budget=Budget(tokens=7)), CODE)
-    told = again.allow(Allowance(budget=Budget(tokens=7), final_tasks=6))
-    assert told() == helper.allowance() == Allowance(budget=Budget(tokens=7), final_tasks=6)
+    again.allow(Allowance(budget=Budget(tokens=7), final_tasks=6))
+    told = Allowance(budget=Budget(tokens=7), final_tasks=6)
+    assert again.allowance() == helper.allowance() == told
 
 
 def test_a_study_that_nobody_began_is_told(join: Join) -> None:

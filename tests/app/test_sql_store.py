@@ -70,6 +70,33 @@ def test_a_row_of_another_study_is_reused_and_counted(database: Database) -> Non
     assert len(rows_of(database, "old")) == 2
 
 
+def test_what_another_release_left_in_another_study_is_passed_over(database: Database) -> None:
+    values = {"key": "k", "study": "other", "body": '{"schema_version": 99}'}
+    with database.transaction() as connection:
+        connection.execute(sa.insert(ROWS).values(values))
+    mine = rows_of(database)
+
+    assert mine.get("k") is None
+    mine.put(row("k"))
+    assert mine.get("k") == row("k")
+
+
+def test_processes_of_a_study_take_the_same_row_of_others(database: Database) -> None:
+    for study in ("a", "b"):
+        rows_of(database, study).put(row("k", study))
+    both = [rows_of(database), rows_of(database)]
+    start = threading.Barrier(2)
+
+    def take(mine: SqlEntries[Row]) -> Row | None:
+        start.wait()
+        return mine.get("k")
+
+    with ThreadPoolExecutor(2) as pool:
+        taken = list(pool.map(take, both))
+
+    assert taken == [*rows_of(database), *rows_of(database)]
+
+
 def test_what_a_newer_release_wrote_is_refused(database: Database) -> None:
     values = {"key": "k", "study": "s", "body": '{"schema_version": 99}'}
     with database.transaction() as connection:
@@ -93,8 +120,8 @@ def test_the_first_text_of_a_name_holds(database: Database) -> None:
 def leases(database: Database) -> Iterator[Callable[..., SqlLeases]]:
     made: list[SqlLeases] = []
 
-    def make(seconds: float = 30.0, most: int | None = None) -> SqlLeases:
-        made.append(SqlLeases(database, most=most, seconds=seconds, poll=0.02))
+    def make(seconds: float = 30.0, most: int | None = None, scope: str = "") -> SqlLeases:
+        made.append(SqlLeases(database, scope=scope, most=most, seconds=seconds, poll=0.02))
         return made[-1]
 
     yield make
@@ -115,6 +142,13 @@ def test_one_holds_and_the_next_waits_until_it_is_free(leases: Callable[..., Sql
             assert other
     with b.hold("k") as free:
         assert free
+
+
+def test_who_has_another_scope_waits_for_nobody(leases: Callable[..., SqlLeases]) -> None:
+    a, b, of_b = leases(scope="a/"), leases(scope="b/"), leases(scope="b/")
+
+    with a.hold("k") as first, b.hold("k") as second, of_b.hold("k") as third:
+        assert (first, second, third) == (True, True, False)
 
 
 def test_a_process_holds_no_more_keys_than_it_works_on(leases: Callable[..., SqlLeases]) -> None:
