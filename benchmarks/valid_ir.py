@@ -5,7 +5,7 @@ Usage: ``python benchmarks/valid_ir.py [--model ID] [--tasks 40] [--temperature 
 spec, the first half of them from dev and the rest from train, in the stage's own prompt and wire
 schema. An answer keeps the schema where it ended by itself (``finish_reason`` is ``stop``), parses
 and has the schema's fields; it is valid where it also becomes a ``SpecIR``, no two of whose
-parameters share a name, which no schema can ask for. Nothing is asked again and nothing is repaired.
+parameters share a name, which no schema can ask for. Nothing is asked again or repaired.
 ``./scripts/test-vllm`` runs it on a real vLLM server.
 """
 
