@@ -4,8 +4,8 @@ Usage: ``python benchmarks/valid_ir.py [--model ID] [--tasks 40] [--temperature 
 [--concurrent 16] [--detail basic] [--wire json] [--json FILE]``. Asks the IR stage once for each
 spec, the first half of them from dev and the rest from train, in the stage's own prompt and wire
 schema. An answer keeps the schema where it ended by itself (``finish_reason`` is ``stop``), parses
-and has the schema's fields; it is valid where it also becomes a ``SpecIR``, whose parameters need
-names that no schema can ask for. Nothing is asked again and nothing is repaired.
+and has the schema's fields; it is valid where it also becomes a ``SpecIR``, no two of whose
+parameters share a name, which no schema can ask for. Nothing is asked again or repaired.
 ``./scripts/test-vllm`` runs it on a real vLLM server.
 """
 

@@ -132,14 +132,17 @@ def _runs_here(model_id: str) -> bool:
 
 def _ask(model_id: str, keys: Mapping[str, str], models_dir: Path) -> tuple[str, float]:
     """Return what is wrong with a model, in one sentence, and the seconds that it took."""
-    from lift_sys.inference.lm import build_lm  # noqa: PLC0415 - heavy
+    from lift_sys.inference.lm import build_lm, close  # noqa: PLC0415 - heavy
 
     began = time.monotonic()
     try:
         if catalogue.get(model_id).embedded and fetch.locate(model_id, models_dir) is None:
             return f"is not in {models_dir}; fetch it: lift models pull {model_id}", 0.0
-        response = build_lm(model_id, models_dir, keys=keys).engine.complete(_request(model_id))
-        wrong = _wrong_answer(response)
+        lm = build_lm(model_id, models_dir, keys=keys)
+        try:
+            wrong = _wrong_answer(lm.engine.complete(_request(model_id)))
+        finally:
+            close(lm)
     except LiftError as error:
         wrong = str(error)
     except Exception as error:  # noqa: BLE001  # a check tells what is wrong, whatever it is

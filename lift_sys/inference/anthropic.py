@@ -20,7 +20,7 @@ import httpx
 
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.endpoint import Endpoint, Service
-from lift_sys.inference.engine import Send
+from lift_sys.inference.engine import Connected
 from lift_sys.inference.failures import EngineError, StatusError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
@@ -61,13 +61,13 @@ def connect(
     *,
     retries: Retries | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
-) -> Send:
+) -> Connected:
     """Return what asks a Claude model.
 
     Args:
         info: Its entry.
         key: Of the API.
-        retries: How often and how fast.
+        retries: Of each server; by default fewer where there is another one to ask.
         transport: What carries the requests; a test's way to see them.
 
     Raises:
@@ -75,11 +75,10 @@ def connect(
     """
     auth = {"x-api-key": key} if key else {}
     headers = {"anthropic-version": VERSION}
-    services = [
-        Service("Anthropic", url, info.key, auth=auth, headers=headers, seconds=info.timeout)
-        for url in info.urls or (URL,)
-    ]
-    servers = Servers([Endpoint(service, retries, transport) for service in services])
+    service = Service(
+        "Anthropic", key_name=info.key, auth=auth, headers=headers, seconds=info.timeout
+    )
+    servers = Servers.at(info.urls or (URL,), service, retries, transport)
 
     async def send(body: dict[str, Any]) -> Answer:
         # The API wants every property named.
@@ -90,7 +89,7 @@ def connect(
         except StatusError as error:
             raise _with_remedy(error, info) from None
 
-    return validated(send)
+    return Connected(validated(send), servers.close)
 
 
 async def _asked(endpoint: Endpoint, body: dict[str, Any]) -> Answer:

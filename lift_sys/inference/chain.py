@@ -67,6 +67,12 @@ class ChainEngine:
                     course.take(member.engine.complete(asked))
             return course.answer()
 
+    def close(self) -> None:
+        """Close the connections of the members that have some."""
+        for member in self.members:
+            if hasattr(member.engine, "close"):
+                member.engine.close()
+
     def for_await(self) -> AsyncChainEngine:
         """Return the same engine as DSPy takes it for ``await``."""
         return AsyncChainEngine(self)

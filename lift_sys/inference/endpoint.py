@@ -8,11 +8,14 @@ alone; it is removed from everything that is said, also where a server repeats i
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import httpx
 
@@ -34,6 +37,8 @@ TOO_LONG = re.compile(
 )
 """What servers say of a prompt that does not fit."""
 
+_HEADERS = {"content-type": "application/json", "accept-encoding": "gzip, deflate"}
+_parsed = functools.lru_cache(maxsize=64)(httpx.URL)  # parsing costs a tenth of a call
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]*)<", re.I)
 
 
@@ -51,7 +56,7 @@ class Service:
 
     Attributes:
         name: For a person, e.g. ``vLLM``.
-        url: Paths are appended to it.
+        url: Paths are appended to it; empty where it is still to be named.
         key_name: Environment variable that a person sets the key in; empty where there is none.
         auth: Headers that hold the key; nothing in them is ever said.
         headers: Other headers.
@@ -60,7 +65,7 @@ class Service:
     """
 
     name: str
-    url: str
+    url: str = ""
     key_name: str = ""
     auth: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +88,7 @@ class Endpoint:
     Args:
         service: Whom to ask.
         retries: How often and how fast.
-        transport: What carries the requests; a test's way to see them.
+        transport: What carries the requests; a test's way to see them. It is not closed here.
 
     Raises:
         ConfigError: The URL or the key cannot be used.
@@ -98,8 +103,9 @@ class Endpoint:
         self._service = service
         self._retries = retries or Retries()
         self._transport = transport
-        self._url = _checked_url(service)
-        self._headers = _checked_headers(service)
+        url = _checked_url(service)
+        self._headers = _checked_headers(service, url.userinfo)
+        self._url = str(url.copy_with(userinfo=b"")).rstrip("/")
         self._secrets = [text.split()[-1] for text in service.auth.values() if text]
         self._where = f"{service.name} at {self._shown(self._url)}"
         self._connections: Connections | None = None
@@ -126,8 +132,10 @@ class Endpoint:
         return await self._ask("GET", path, None, Retries(tries=1), seconds)
 
     async def close(self) -> None:
-        """Close the connections; the next request opens new ones."""
-        await self._here().close()
+        """Close the connections of the running loop; the next request opens new ones."""
+        connections, self._connections = self._connections, None
+        if connections is not None and connections.loop is asyncio.get_running_loop():
+            await connections.aclose()
 
     async def _ask(
         self, method: str, path: str, content: bytes | None, retries: Retries, seconds: float
@@ -149,29 +157,31 @@ class Endpoint:
             await asyncio.sleep(wait)
 
     async def _attempt(self, method: str, path: str, content: bytes | None) -> dict[str, Any]:
-        connections = self._here()
-        client = connections.take()
+        url = _parsed(self._url + path)
+        request = httpx.Request(method, url, content=content, headers=self._headers)
         try:
-            response = await client.request(
-                method, self._url + path, content=content, headers=self._headers
-            )
-            while (later := answered_later(response)) is not None:
-                response = await client.send(later)
+            response = await self._sent(request)
+            while (later := answered_later(request, response)) is not None:
+                request = later
+                response = await self._sent(request)
         except httpx.TimeoutException:
             why = f"took no connection within {CONNECT_SECONDS:g} s"
             raise _Lost(self._unavailable(why, "is it running?")) from None
         except httpx.RequestError as error:
             raise _Lost(self._unavailable(*_connection_words(error))) from None
-        finally:
-            connections.give(client)
         if not response.is_success:
             raise self._refusal(path, response)
         return self._json(response)
 
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        response = await (self._transport or self._here()).handle_async_request(request)
+        await response.aread()
+        return response
+
     def _here(self) -> Connections:
         """Return the connections of the running loop."""
         if self._connections is None or self._connections.loop is not asyncio.get_running_loop():
-            self._connections = Connections(self._url, self._transport)
+            self._connections = Connections(httpx.URL(self._url))
         return self._connections
 
     def _json(self, response: httpx.Response) -> dict[str, Any]:
@@ -237,25 +247,28 @@ class Endpoint:
         return f"{self._where} {why.rstrip('.')}; {remedy}"
 
 
-def _checked_url(service: Service) -> str:
+def _checked_url(service: Service) -> httpx.URL:
     try:
-        url = httpx.URL(service.url)
+        url = httpx.URL(service.url.strip())
     except (httpx.InvalidURL, TypeError):
         url = None
     if url is None or url.scheme not in {"http", "https"} or not url.host or url.query:
         shown = re.sub(r"//[^/@]*@|\?.*", lambda m: "//" if m[0][0] == "/" else "", service.url)
         msg = f"{shown!r} is no URL of {service.name}; write one such as http://HOST:8000/v1"
         raise ConfigError(msg)
-    return service.url.strip().rstrip("/")
+    return url
 
 
-def _checked_headers(service: Service) -> httpx.Headers:
+def _checked_headers(service: Service, userinfo: bytes) -> httpx.Headers:
     for text in service.auth.values():
         if not text.isascii() or not text.isprintable() or text != text.strip():
             name = service.key_name or "the environment"
             msg = f"the key of {service.name} in {name} has characters that no key has; correct it"
             raise ConfigError(msg)
-    return httpx.Headers({"content-type": "application/json", **service.headers, **service.auth})
+    headers = {**_HEADERS, **service.headers, **service.auth}
+    if userinfo:
+        headers["authorization"] = f"Basic {b64encode(unquote_to_bytes(userinfo)).decode('ascii')}"
+    return httpx.Headers(headers)
 
 
 def _connection_words(error: httpx.RequestError) -> tuple[str, str]:

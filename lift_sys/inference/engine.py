@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Self
 
 from dspy.lm15 import Request, Response
@@ -24,6 +25,23 @@ from lift_sys.inference.usage import CallRecord, current_stage, note
 Send = Callable[[dict[str, Any]], Awaitable[Answer]]
 """Answers an OpenAI-style chat body. Raises ``EngineError``; is cancelled when the caller gives up.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A backend that keeps connections open between calls.
+
+    Attributes:
+        send: The backend.
+        close: Closes its connections; the next call opens new ones.
+    """
+
+    send: Send
+    close: Callable[[], Coroutine[Any, Any, None]]
+
+    async def __call__(self, body: dict[str, Any]) -> Answer:
+        """Answer a chat body."""
+        return await self.send(body)
 
 
 class Meter:
@@ -113,6 +131,11 @@ class ChatEngine:
         finally:
             pending.cancel()  # without effect on one that has ended
         return self._finish(request, *made)
+
+    def close(self) -> None:
+        """Close the connections of the backend; the next call opens new ones."""
+        if isinstance(self._send, Connected):
+            submit(self._send.close()).result()
 
     def for_await(self) -> AsyncChatEngine:
         """Return the same engine as DSPy takes it for ``await``."""

@@ -100,6 +100,12 @@ def _lm(info: ModelInfo, engine: Any, async_engine: Any) -> dspy.LM:
     )
 
 
+def close(lm: dspy.LM) -> None:
+    """Close the connections of a model whose answers are not kept; its next call opens new ones."""
+    if hasattr(lm.engine, "close"):
+        lm.engine.close()
+
+
 def require_servable(model_id: str, keys: Mapping[str, str]) -> ModelInfo:
     """Return what is known of a model, after asking everything that can be asked for nothing.
 

@@ -24,16 +24,22 @@ def worth_trying_again(status: int) -> bool:
     return status in _NOT_NOW or (status >= 500 and status not in _NEVER)
 
 
-def answered_later(response: httpx.Response) -> httpx.Request | None:
+def answered_later(request: httpx.Request, response: httpx.Response) -> httpx.Request | None:
     """Return what to ask where the same server has the answer later, else ``None``.
 
     Modal does so with a request that has waited for 150 seconds, as in a cold start. Headers hold a
     key, so nobody else is asked.
     """
-    request = response.next_request if response.status_code == 303 else None
-    if request is None or request.url.join("/") != response.url.join("/"):
+    if response.status_code != 303 or "location" not in response.headers:
         return None
-    return request
+    try:
+        url = request.url.join(response.headers["location"])
+    except httpx.InvalidURL:
+        return None
+    if url.join("/") != request.url.join("/"):
+        return None
+    kept = [(k, v) for k, v in request.headers.items() if not k.startswith("content-")]
+    return httpx.Request("GET", url, headers=kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from typing import Self, TypeVar
 
-from lift_sys.inference.endpoint import Endpoint
+import httpx
+
+from lift_sys.inference.endpoint import Endpoint, Service
 from lift_sys.inference.failures import EngineError, TimedOutError, UnavailableError
+from lift_sys.inference.retries import Retries
 
 REST_SECONDS = 10.0
 """How long a server that could not answer is left out, in seconds."""
@@ -41,6 +45,28 @@ class Servers:
     def __init__(self, endpoints: Sequence[Endpoint], rest: float = REST_SECONDS) -> None:
         self._servers = [_Server(endpoint) for endpoint in endpoints]
         self._rest = rest
+
+    @classmethod
+    def at(
+        cls,
+        urls: Sequence[str],
+        service: Service,
+        retries: Retries | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> Self:
+        """Return the servers at several URLs.
+
+        Args:
+            urls: At least one.
+            service: What each is like, but for its URL.
+            retries: Of each; by default fewer where there is another one to ask.
+            transport: What carries the requests; a test's way to see them.
+
+        Raises:
+            ConfigError: A URL or the key cannot be used.
+        """
+        retries = retries or (Retries() if len(urls) == 1 else Retries(tries=2))
+        return cls([Endpoint(replace(service, url=url), retries, transport) for url in urls])
 
     async def ask(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
         """Let a server do some work; if it cannot answer, another one, until all were asked.

@@ -4,12 +4,15 @@ Owns what such a server receives and how its answers are read. A schema goes alo
 ``response_format``; vLLM has dropped ``guided_json`` and ignores it without a word. Whether a
 server holds a schema is not assumed: each is asked once for an answer that no free model gives.
 One that holds none is refused, unless the model's entry asks for JSON in words: then answers are
-read with tolerance and validated (``tolerant``).
+read with tolerance and validated (``tolerant``). A schema that XGrammar would hold only in part is
+not sent at all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 from collections import defaultdict
 from typing import Any
 
@@ -18,12 +21,13 @@ import httpx
 from lift_sys.errors import ConfigError
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.endpoint import Endpoint, Service
-from lift_sys.inference.engine import Send
+from lift_sys.inference.engine import Connected
 from lift_sys.inference.failures import EngineError, StatusError, UnavailableError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.servers import HEALTH, Servers
 from lift_sys.inference.tolerant import in_words, validated
+from lift_sys.ir.schema_lint import lint_schema
 
 CHAT = "/chat/completions"
 
@@ -55,7 +59,7 @@ def connect(
     *,
     retries: Retries | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
-) -> Send:
+) -> Connected:
     """Return what answers chat bodies with a model's servers. Nothing is asked yet.
 
     Args:
@@ -71,19 +75,12 @@ def connect(
         msg = f'model {info.id}: structured = "tool" is not for vLLM; write "schema" or "words"'
         raise ConfigError(msg)
     auth = {"authorization": f"Bearer {key}"} if key else {}
-    retries = retries or (Retries() if len(info.urls) == 1 else Retries(tries=2))
-    endpoints = [
-        Endpoint(
-            Service("vLLM", url, key_name=info.key, auth=auth, seconds=info.timeout),
-            retries,
-            transport,
-        )
-        for url in info.urls
-    ]
-    backend = VllmBackend(info, Servers(endpoints))
+    service = Service("vLLM", key_name=info.key, auth=auth, seconds=info.timeout)
+    servers = Servers.at(info.urls, service, retries, transport)
+    backend = VllmBackend(info, servers)
     if info.structured != "words":
-        return backend.send
-    return validated(lambda body: backend.send(in_words(body)))
+        return Connected(backend.send, servers.close)
+    return Connected(validated(lambda body: backend.send(in_words(body))), servers.close)
 
 
 class VllmBackend:
@@ -106,9 +103,15 @@ class VllmBackend:
         Raises:
             PromptTooLongError: The prompt does not fit into the model's context.
             UnavailableError: No server could answer.
-            EngineError: A server refuses the request, serves another model, or does not hold the
-                schema that it was given.
+            EngineError: The schema would not be enforced; or a server refuses the request, serves
+                another model, or does not hold the schema that it was given.
         """
+        form = body.get("response_format", {})
+        if "json_schema" in form and (
+            why := _unenforced(json.dumps(form["json_schema"]["schema"]))
+        ):
+            msg = f"model {self._info.id}: the schema of the answer cannot be enforced: {why}"
+            raise EngineError(msg)
         return await self._servers.ask(lambda endpoint: self._chat(endpoint, body))
 
     async def _chat(self, endpoint: Endpoint, body: dict[str, Any]) -> Answer:
@@ -165,6 +168,12 @@ class VllmBackend:
             f' or write structured = "words" into the entry of model {self._info.id}'
         )
         raise EngineError(msg)
+
+
+@functools.lru_cache(maxsize=256)
+def _unenforced(schema: str) -> str:
+    """Return what of a schema XGrammar would not enforce; empty if it enforces all."""
+    return "; ".join(map(str, lint_schema(json.loads(schema))[:1]))
 
 
 def read_answer(data: dict[str, Any], where: str) -> Answer:

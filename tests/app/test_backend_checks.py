@@ -140,21 +140,21 @@ def test_an_answer_that_the_schema_does_not_allow(
 def test_all_are_asked_at_once_and_none_is_waited_for_longer_than_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_checks, "SECONDS", 2.5)
-    monkeypatch.setattr(backend_checks, "CALL_SECONDS", 2.0)
+    monkeypatch.setattr(backend_checks, "SECONDS", 6.0)
+    monkeypatch.setattr(backend_checks, "CALL_SECONDS", 5.0)
     import dspy  # noqa: F401  # before the clock runs
 
     with ExitStack() as stack:
-        slow = [stack.enter_context(FakeServer(Behaviour(latency=0.7))) for _ in range(8)]
+        slow = [stack.enter_context(FakeServer(Behaviour(latency=0.5))) for _ in range(16)]
         dead = stack.enter_context(FakeServer(Behaviour(latency=60)))
         models = {f"m{i}": entry(server.url) for i, server in enumerate(slow)}
         began = time.monotonic()
         said = check(tmp_path, {**models, "dead": entry(dead.url)})
         took = time.monotonic() - began
 
-    assert took < 8 * 2 * 0.7
+    assert took < 16 * 2 * 0.5
     assert [name for name, (_, good) in said.items() if not good] == ["dead"]
-    assert "gave no answer within 2 s" in said["dead"][0]
+    assert "gave no answer within 5 s" in said["dead"][0]
 
 
 def test_a_chain_is_as_good_as_its_members(server: FakeServer, tmp_path: Path) -> None:

@@ -14,3 +14,5 @@ def rig(backend: Backend, request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The backend that the test names, ready to answer."""
     with backend.open(request) as opened:
         yield opened
+        if hasattr(opened.engine, "close"):
+            opened.engine.close()

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from dspy.lm15 import Config, Message, Request, Response
 
+from lift_sys.inference import vllm
 from lift_sys.inference.engine import AsyncChatEngine
 from lift_sys.inference.failures import (
     EngineError,
@@ -165,7 +166,10 @@ def test_more_room_than_there_is_is_told_apart(source: Source) -> None:
         source.engine().complete(asking("Hello.", max_tokens=CONTEXT + 1))
 
 
-def test_a_schema_that_xgrammar_refuses_is_an_error(source: Source) -> None:
+def test_a_schema_that_xgrammar_refuses_is_an_error(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm, "_unenforced", lambda _: "")  # which would not send it
     unique = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
     schema = {**ANIMALS, "properties": {**ANIMALS["properties"], "legs": unique}}
     with pytest.raises(StatusError, match="xgrammar") as caught:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from lift_sys.inference.engine import ChatEngine
+from lift_sys.inference.loop import submit
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.vllm import connect
@@ -66,6 +67,7 @@ def recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
     """Keeps what the server answers; replaces the recordings if that is asked and all passes."""
     made = Recorder()
     yield made
+    submit(made.aclose()).result()
     if RECORD in os.environ and not request.session.testsfailed:
         write(Path(os.environ[RECORD]), made.exchanges.values())
 

@@ -115,8 +115,8 @@ def test_ctrl_c_ends_the_wait_at_once_and_stops_the_generation() -> None:
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         lm_of(fake)("hi")
-    assert time.monotonic() - began < 2
-    assert fake.gave_up.wait(2)
+    assert time.monotonic() - began < 10
+    assert fake.gave_up.wait(10)
 
 
 def test_a_cancelled_task_stops_its_generation() -> None:
@@ -127,7 +127,7 @@ def test_a_cancelled_task_stops_its_generation() -> None:
 
     with pytest.raises(TimeoutError):
         asyncio.run(give_up())
-    assert fake.gave_up.wait(2)
+    assert fake.gave_up.wait(10)
 
 
 def test_copies_of_a_program_share_the_engine() -> None:

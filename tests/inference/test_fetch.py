@@ -314,7 +314,7 @@ def test_without_a_network_hugging_face_fails_fast_and_quietly(
     began = time.monotonic()
     with pytest.raises(ModelError, match="tried Hugging Face"):
         fetch.ensure_file(model(), tmp_path, sources=[hugging_face("http://127.0.0.1:9")])
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert capfd.readouterr().err == ""
 
 

@@ -11,13 +11,14 @@ import pytest
 from dspy.lm15 import Config, Message, Request
 
 from lift_sys.errors import ConfigError
-from lift_sys.inference import catalogue
+from lift_sys.inference import catalogue, vllm
 from lift_sys.inference.chat import Answer, chat_body
 from lift_sys.inference.engine import ChatEngine
 from lift_sys.inference.failures import EngineError, UnavailableError
 from lift_sys.inference.lm import build_lm
 from lift_sys.inference.usage import recording
 from lift_sys.inference.vllm import connect, read_answer
+from lift_sys.ir.schema_lint import lint_schema
 from tests.contracts.backends import KEY, QUICK, info_of
 from tests.contracts.fake_server import Behaviour, FakeServer, Fault
 
@@ -121,6 +122,56 @@ def test_a_server_without_structured_outputs_is_refused(fault: Fault, why: str) 
 
         assert 'write structured = "words" into the entry of model m' in str(caught.value)
         assert len(server.bodies) == 1
+
+
+def test_a_schema_that_would_not_be_enforced_is_never_sent(server: FakeServer) -> None:
+    short = {"type": "object", "properties": {"colour": {"type": "string", "maxLength": 4}}}
+    engine = engine_of(server)
+    for _ in range(2):
+        with pytest.raises(
+            EngineError, match=r"model m: the schema of the answer cannot be"
+        ) as why:
+            engine.complete(ask(response_format={**AS_JSON, "schema": short}))
+        assert "#/properties/colour/maxLength: " in str(why.value)
+
+    assert server.bodies == []
+    assert engine.complete(ask(response_format=AS_JSON)).message.text
+
+
+def test_a_schema_is_looked_at_once(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+
+    def look(schema: Any) -> tuple[()]:
+        looked.append(schema)
+        return ()
+
+    monkeypatch.setattr(vllm, "lint_schema", look)
+    vllm._unenforced.cache_clear()
+    engine = engine_of(server)
+    other = {**SCHEMA, "required": []}
+    for schema in (SCHEMA, other, SCHEMA, other):
+        engine.complete(ask(response_format={**AS_JSON, "schema": schema}))
+    vllm._unenforced.cache_clear()
+
+    assert looked == [SCHEMA, other]
+
+
+def test_json_without_a_schema_is_asked_for_as_it_is(server: FakeServer) -> None:
+    engine_of(server).complete(ask(response_format={"type": "json_object"}))
+
+    assert server.bodies[-1]["response_format"] == {"type": "json_object"}
+
+
+def test_the_probe_asks_for_what_would_be_enforced() -> None:
+    assert lint_schema(vllm._PROBE["response_format"]["json_schema"]["schema"]) == ()  # type: ignore[index]
+
+
+def test_in_words_a_schema_may_say_anything() -> None:
+    short = {**SCHEMA, "properties": {"colour": {"enum": ["red"], "not": {"enum": ["blue"]}}}}
+    with FakeServer(Behaviour(structured=False)) as server:
+        engine = engine_of(server, structured="words")
+
+        assert engine.complete(ask(response_format={**AS_JSON, "schema": short})).message.text
 
 
 def test_plain_text_needs_no_structured_outputs() -> None:

@@ -102,7 +102,7 @@ def test_a_wrapper_that_fails_says_why_and_the_next_backend_is_taken(
     started = time.monotonic()
     sandbox = create_sandbox()
     assert sandbox.description.startswith("landlock")
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 10.0  # a worker has 20 s to start
     sandbox.close()
     _, report = try_backend(chain[0])
     assert report.reason == "a sandbox worker did not start: uid map: Permission denied"

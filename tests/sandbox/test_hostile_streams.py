@@ -116,6 +116,6 @@ def test_streams_written_by_a_candidate_end_the_same(
     started = time.monotonic()
     verdict = judge(sandbox, code, "f", CASES, Limits(call_seconds=1.0, total_seconds=2.0))
     assert not verdict.passed
-    assert time.monotonic() - started < 4.0
+    assert time.monotonic() - started < 12.0  # a starved machine is no fault; what hangs is
     after = judge(sandbox, "def f(x):\n    return x", "f", [Case(args="(1,)", expected="1")])
     assert after.passed

@@ -13,6 +13,7 @@ from lift_sys.verdict import Status
 
 SQUARES = [Case(args=f"({n},)", expected=str(n * n)) for n in range(5)]
 QUICK = Limits(call_seconds=0.5, total_seconds=2.0)
+SLACK_SECONDS = 10.0  # a starved machine is no fault; what hangs never ends
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_bad_code_is_a_verdict_in_bounded_time(sandbox: Sandbox, name: str) -> N
     assert verdict.status is status, verdict.message
     assert {case.status for case in verdict.cases} == {status}
     assert verdict.message
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < QUICK.total_seconds + SLACK_SECONDS
 
 
 def test_a_lambda_is_as_good_as_a_function(sandbox: Sandbox) -> None:
