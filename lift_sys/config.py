@@ -114,6 +114,8 @@ class RunConfig(Versioned):
         instructions: How many candidates for instructions each proposer writes for each stage that
             the search can ask, 1 to 8; they are searched as ``ir_generator.instructions`` and the
             like, beside the program's own.
+        prompt_model: Id in the catalogue of the model that writes instructions; by default the
+            job's own.
         dev_tasks: Dev tasks every trial runs.
         test_tasks: Most test tasks in the final table.
         trials: Most trials; most programs that one of DSPy's optimizers runs on all dev tasks.
@@ -149,6 +151,7 @@ class RunConfig(Versioned):
     teachers: tuple[Teacher, ...] = (Teacher(),)
     demos_for: Literal["program", "predictor"] = "program"
     instructions: dict[Proposer, Annotated[int, Field(ge=1, le=8)]] = Field(default_factory=dict)
+    prompt_model: str | None = None
     dev_tasks: int = Field(default=8, ge=1)
     test_tasks: int = Field(default=18, ge=1)
     trials: int = Field(default=8, ge=1)

@@ -50,8 +50,6 @@ def propose(
 ) -> Found:
     """Return candidates for the instructions of a program.
 
-    The model in force proposes.
-
     Args:
         program: Never changed.
         metric: Higher is better.

@@ -38,12 +38,14 @@ class Brief:
         examples: Train tasks as a program sees them; at least one.
         demos: Of train tasks.
         seed: Of everything random.
+        lm: Writes the proposals; by default the model in force.
     """
 
     predictors: tuple[str, ...]
     examples: Sequence[dspy.Example]
     demos: Sequence[DemoSet]
     seed: int
+    lm: dspy.LM | None = None
 
 
 @dataclass
@@ -142,7 +144,7 @@ class Grounded(Teleprompter):
 
 def _grounded(program: dspy.Module, metric: Metric, brief: Brief, count: int) -> Proposals:
     grounded = Grounded(count, brief.demos)
-    with grounded.proposals.counting():
+    with grounded.proposals.counting(), dspy.context(lm=brief.lm or dspy.settings.lm):
         settings = Settings(seed=brief.seed, predictors=brief.predictors)
         build(grounded, metric, settings).compile(program, trainset=brief.examples)
     return grounded.proposals
@@ -159,6 +161,7 @@ def _copro(program: dspy.Module, metric: Metric, brief: Brief, count: int) -> Pr
             seed=brief.seed,
             trials=count + 1,
             predictors=(path,),
+            prompt_lm=brief.lm,
             on_result=lambda result: found.take(
                 [candidate["program"] for candidate in result.candidate_programs], _own(program)
             ),
@@ -186,6 +189,7 @@ def _gepa(program: dspy.Module, metric: Metric, brief: Brief, count: int) -> Pro
         seed=brief.seed,
         trials=1 + 3 * count * len(brief.predictors),
         predictors=brief.predictors,
+        prompt_lm=brief.lm,
         on_result=take,
     )
     with found.counting():

@@ -117,12 +117,14 @@ class Recipe:
         trials: Fewest trials that it can do with.
         per_predictor: Whether these are for each predictor.
         demos: Fewest demos, likewise.
+        writes: Whether it asks ``Settings.prompt_lm`` for instructions.
     """
 
     make: Callable[[Job], Made]
     trials: int = 1
     per_predictor: bool = False
     demos: int = 0
+    writes: bool = False
 
     def check(self, name: str, settings: Settings, predictors: int) -> None:
         """Refuse settings that leave the optimizer nothing to do.
@@ -264,12 +266,12 @@ RECIPES: Mapping[str, Recipe] = {
     "random_search": Recipe(_random_search, demos=1),
     "bootstrap_optuna": Recipe(_bootstrap_optuna, demos=1),
     "knn_few_shot": Recipe(_knn, demos=1),
-    "copro": Recipe(_copro, trials=2, per_predictor=True),
-    "mipro_v2": Recipe(_mipro, trials=2),
-    "simba": Recipe(_simba, trials=7),
-    "gepa": Recipe(_gepa, trials=2),
+    "copro": Recipe(_copro, trials=2, per_predictor=True, writes=True),
+    "mipro_v2": Recipe(_mipro, trials=2, writes=True),
+    "simba": Recipe(_simba, trials=7, writes=True),
+    "gepa": Recipe(_gepa, trials=2, writes=True),
     "infer_rules": Recipe(_infer_rules, demos=1),
-    "better_together": Recipe(_better_together, trials=7, demos=1),
+    "better_together": Recipe(_better_together, trials=7, demos=1, writes=True),
     "ensemble": Recipe(_ensemble, trials=2, demos=1),
 }
 """Every optimizer of DSPy's that needs no training of weights, by name."""

@@ -69,6 +69,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], says: str) -> None:
         {"teachers": ()},
         {"demos_for": "predictor"},
         {"instructions": {"copro": 1}},
+        {"prompt_model": "other"},
         {"dev_tasks": 1},
         {"test_tasks": 1},
         {"trials": 1},

@@ -90,6 +90,7 @@ def _settings(bench: Bench, train: Sequence[Task], student: dspy.Module) -> Sett
         demos=config.demos,
         threshold=job.threshold,
         threads=concurrency_of(bench.lm),
+        prompt_lm=bench.models(config.prompt_model) if config.prompt_model else None,
     )
     if not isinstance(student, SpecToCode):
         return settings

@@ -270,5 +270,5 @@ def _compiling(
 def _proposing(config: RunConfig) -> Phase:
     """Return the phase whose cost depends on what the proposers find."""
     asked = ", ".join(f"{count} of {name}" for name, count in config.instructions.items())
-    unknown = frozenset({(config.model, "proposed instructions")})
+    unknown = frozenset({(config.prompt_model or config.model, "proposed instructions")})
     return Phase("instructions", f"for each stage {asked}", Estimate(unknown=unknown))

@@ -61,7 +61,8 @@ def models_of_job(config: RunConfig) -> tuple[str, ...]:
     spaces = (choices for path, choices in config.space.items() if path.endswith(".model"))
     named = (str(choice) for choices in spaces for choice in choices if choice != PROGRAM)
     teachers = (teacher.model for teacher in config.teachers if teacher.model)
-    return tuple(dict.fromkeys((config.model, *named, *teachers)))
+    writer = (config.prompt_model,) if config.prompt_model else ()
+    return tuple(dict.fromkeys((config.model, *named, *teachers, *writer)))
 
 
 def priced(config: RunConfig) -> bool:

@@ -81,7 +81,8 @@ class Source:
         """SHA-256 of everything that decides what the pool is."""
         names = {"seed", "model", "pool_tasks", "demos", "demo_sets", "teachers", "instructions"}
         # Which stages are proposed for depends on the space.
-        asked = self.config.model_dump(mode="json", include=names | {"space"})
+        more = {"prompt_model", "space"}
+        asked = self.config.model_dump(mode="json", include=names | more)
         tasks = [task.content_hash for task in self.data.train]
         return digest([asked, tasks, self.evaluator.identity])
 
@@ -204,6 +205,7 @@ def _with_instructions(
         examples=[to_example(task) for task in tasks],
         demos=pool.sets,
         seed=config.seed,
+        lm=source.models(config.prompt_model) if config.prompt_model else None,
     )
     metric = ExecutionMetric(tasks, source.sandbox)
     progress.say("instructions: proposing")

@@ -42,6 +42,11 @@ def check_optimizer(config: RunConfig) -> None:
         if getattr(config, field) != default:
             msg = f"the optimizer {name!r} does not use {field!r}; leave it out of the job"
             raise ConfigError(msg)
+    if config.prompt_model and not _writes(config):
+        msg = (
+            f"nothing asks the prompt_model {config.prompt_model!r} for instructions; leave it out"
+        )
+        raise ConfigError(msg)
     if name == JOINT:
         return
     if not config.pool_tasks:
@@ -50,6 +55,12 @@ def check_optimizer(config: RunConfig) -> None:
     predictors = predictors_of(config, make_program(config.preset, ClosedSandbox()))
     settings = Settings(trials=config.trials, demos=config.demos)
     RECIPES[name].check(name, settings, len(predictors))
+
+
+def _writes(config: RunConfig) -> bool:
+    """Tell whether instructions are written in a job."""
+    joint = config.optimizer == JOINT
+    return bool(config.instructions) if joint else RECIPES[config.optimizer].writes
 
 
 def predictors_of(config: RunConfig, program: SpecToCode) -> tuple[str, ...]:

@@ -95,6 +95,8 @@ def test_every_teacher_is_asked_and_proposals_are_unknown(data: Data) -> None:
 
     assert found["demo pool"].high.tokens_out == 6 * (10 + 110)
     assert found["instructions"].unknown == {(MODEL, "proposed instructions")}
+    other = phases(job.model_copy(update={"prompt_model": "other"}), data)
+    assert other["instructions"].unknown == {("other", "proposed instructions")}
 
 
 def test_the_search_ends_with_its_tokens_and_the_other_phases_do_not(data: Data) -> None:

@@ -136,7 +136,13 @@ def test_an_interrupted_pool_is_made_from_what_was_paid_for(job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 9}, {"demo_sets": ("bank",)}, {"teachers": (Teacher(rollout=1),)}]
+    "change",
+    [
+        {"seed": 9},
+        {"demo_sets": ("bank",)},
+        {"teachers": (Teacher(rollout=1),)},
+        {"prompt_model": "qwen2.5-coder-1.5b"},
+    ],
 )
 def test_a_pool_of_other_settings_is_refused(job: Job, change: dict[str, Any]) -> None:
     made = job.obtain()

@@ -27,6 +27,7 @@ from lift_sys.errors import BudgetSpent, ConfigError, ProviderError
 from lift_sys.inference.failures import EngineError
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
+from lift_sys.inference.usage import current_stage
 from lift_sys.ir.models import FunctionSignature, Intent, SpecIR
 from lift_sys.sandbox import Sandbox
 from lift_sys.sandbox.base import ClosedSandbox
@@ -49,6 +50,8 @@ LABELLED = tuple(
     for task in TASKS
 )
 DATA = Data(train=LABELLED, dev=TASKS, test=TASKS[:2], hashes=HASHES)
+
+LARGER = "qwen2.5-coder-1.5b"
 
 
 def config(name: str, **changes: Any) -> RunConfig:
@@ -109,6 +112,24 @@ def test_a_job_ends_in_a_report_and_an_artifact_that_answers(
     assert len(engine.requests) == asked
     assert again.artifact.read_bytes() == outcome.artifact.read_bytes()
     assert again.report == outcome.report
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.writes])
+def test_the_prompt_model_writes_and_the_program_keeps_its_own(
+    name: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[tuple[str, bool]] = set()
+
+    def noted(request: Request) -> str:
+        asked.add((request.model.rpartition("/")[2], current_stage() in {"ir", "code"}))
+        return answer(request)
+
+    install(monkeypatch, noted)
+    job = config(name, preset="direct", prompt_model=LARGER)
+    run(job, tmp_path, sandbox)
+    # Here demos alone pass all tasks, so that better_together comes to no instructions.
+    wrote = {(LARGER, False)} if name != "better_together" else set()
+    assert asked == {(job.model, True)} | wrote
 
 
 MEASURES = {
@@ -228,6 +249,8 @@ def test_fields_of_the_joint_search_mean_nothing_to_others(field: str) -> None:
         (config("joint", preset="direct"), "'joint' does not use 'preset'"),
         (config("gepa", pool_tasks=0), "pool_tasks must be at least 1"),
         (config("gepa", preset="nosuch"), "there is no preset 'nosuch'"),
+        (config("joint", prompt_model=LARGER), "nothing asks the prompt_model 'qwen"),
+        (config("infer_rules", prompt_model=LARGER), "nothing asks the prompt_model 'qwen"),
         (config("copro", trials=3), r"at least 4 trials \(2 for each of 2 predictors\)"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import dspy
@@ -62,6 +63,23 @@ def test_a_proposer_writes_candidates_and_leaves_the_program(name: Proposer, set
         assert all(MAGIC in text.text for text in texts)
         assert instructions_of(student)[path] not in [text.text for text in texts]
     assert any(call.stage == STAGE for call in calls)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_model_writes_and_the_stages_keep_theirs(name: Proposer, setup: Setup) -> None:
+    stages: list[str | None] = []
+
+    def write(request: Request) -> str:
+        stages.append(current_stage())
+        return answer(request)
+
+    writer = ScriptedEngine(write)
+    lm = dspy.LM("local/writer", engine=writer, cache=False, num_retries=0)
+    candidates, _ = found(setup, name, brief=replace(BRIEF, lm=lm))
+    assert candidates[CODE]
+    assert set(stages) == {STAGE}
+    assert not any("proposed_instruction" in str(body) for body in setup.engine.bodies)
+    assert bool(setup.engine.bodies) is (name != "grounded")
 
 
 @pytest.mark.parametrize("name", NAMES)
