@@ -173,11 +173,12 @@ def _make(source: Source, progress: Progress) -> StoredPool:
         kinds=config.demo_sets,
     )
     passed = {name: sum(r.score.passed for r in rows) for name, rows in taught.items()}
-    counts = (
+    said = [
         f"{count} of {len(tasks)} train tasks passed {_how(teacher)}"
         for teacher, count in zip(config.teachers, passed.values(), strict=True)
-    )
-    progress.say(f"demo pool: {', '.join(counts)}; demo sets: {', '.join(pool.names)}")
+    ]
+    said.append(f"demo sets: {', '.join(pool.names)}")
+    progress.say(f"demo pool: {'; '.join(said)}")
     dropped: dict[str, int] = {}
     if config.instructions:
         pool, dropped = _with_instructions(pool, source, progress)
