@@ -13,32 +13,30 @@ of the machine disturbed least.
 - ``dspy.LM``: DSPy's own work on top of the engine.
 - ``dspy.LM, LiteLLM``: what DSPy does by default.
 
-On one core that was shared with the server and with other work, so that the last column tells more
-than the rates do (Python 3.11, httpx 0.28, aiohttp 3.14)::
+On two cores, one of which the server took (Python 3.11, httpx 0.28, aiohttp 3.14)::
 
      1 at once            calls/s           ms a call    more  CPU ms
-    bare                       35    +0.0%      28.42   +0.00    1.86
-    bare, apart                35    -1.4%      28.84   +0.42    1.83
-    bare, aiohttp              41   +15.8%      24.54   -3.89    0.73
-    engine                     39   +10.7%      25.67   -2.75    1.33
-    dspy.LM                    34    -4.4%      29.72   +1.29    2.11
-    dspy.LM, LiteLLM           30   -14.7%      33.32   +4.90    3.87
-    engine, threads            37    +4.0%      27.34   -1.09    1.39
+    bare                       44    +0.0%      22.76   +0.00    2.03
+    bare, apart                45    +1.7%      22.38   -0.38    1.71
+    bare, aiohttp              47    +6.8%      21.32   -1.45    0.68
+    engine                     46    +3.6%      21.98   -0.79    1.30
+    dspy.LM                    44    +0.3%      22.68   -0.08    2.03
+    dspy.LM, LiteLLM           40    -8.2%      24.79   +2.02    4.03
+    engine, threads            45    +2.7%      22.17   -0.59    1.45
     64 at once            calls/s           ms a call    more  CPU ms
-    bare                       94    +0.0%     684.04   +0.00    3.61
-    bare, apart               505  +440.2%     126.63 -557.41    0.76
-    bare, aiohttp            1482 +1484.4%      43.17 -640.87    0.17
-    engine                    738  +689.2%      86.68 -597.37    0.40
-    dspy.LM                   426  +355.6%     150.15 -533.89    0.69
-    dspy.LM, LiteLLM          263  +180.8%     243.57 -440.48    1.63
-    engine, threads           570  +509.2%     112.28 -571.76    0.54
-    10000 calls: descriptors 281 -> 217, tasks 0 -> 0
+    bare                      161    +0.0%     396.52   +0.00    6.18
+    bare, apart              1598  +890.2%      40.04 -356.48    0.60
+    bare, aiohttp            2749 +1603.0%      23.28 -373.24    0.15
+    engine                   2274 +1308.7%      28.15 -368.38    0.41
+    dspy.LM                  1333  +726.2%      48.00 -348.53    0.73
+    dspy.LM, LiteLLM          505  +212.8%     126.75 -269.77    1.95
+    engine, threads          1712  +960.5%      37.39 -359.13    0.53
+    2000 calls: descriptors 305 -> 305, tasks 0 -> 0
 
-At 64 at once the engine costs half of what httpx alone costs without its pool, and so loses no
-throughput to it. Of its 0.40 ms, aiohttp takes 0.17, and the types of httpx, which let a test take
-the network's place, 0.08; the rest is the way between threads, the cap, the time limit and the
-ledger. Where the core is busy all the time, as here, that is what it loses to aiohttp alone. (The
-descriptors that are gone at the end were those of the bare ways.)
+At 64 at once the engine costs two thirds of what httpx alone costs without its pool, and makes 42 %
+more calls. Of its 0.41 ms, aiohttp takes 0.15, and the types of httpx, which let a test take the
+network's place, about 0.08; the rest is the way between threads, the cap, the time limit and the
+ledger. Against aiohttp alone that is a sixth of the calls a second.
 """
 
 from __future__ import annotations
