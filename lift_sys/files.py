@@ -1,12 +1,18 @@
-"""Files as wholes: written entirely or not at all, and known by their hash."""
+"""Files as wholes: written entirely or not at all, read as one record, and known by their hash."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from lift_sys.errors import StoreError
+from lift_sys.record import Versioned
+
+Read = TypeVar("Read", bound=Versioned)
 
 
 def write_atomically(path: Path, text: str) -> Path:
@@ -29,6 +35,22 @@ def write_atomically(path: Path, text: str) -> Path:
         msg = f"cannot write {path}: {error.strerror}"
         raise StoreError(msg) from error
     return path
+
+
+def read_whole(path: Path, kind: type[Read]) -> Read | None:
+    """Return what a file holds as JSON; ``None`` where there is no file.
+
+    Raises:
+        StoreError: It cannot be read, or is of another form.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes()) if path.exists() else None
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}"
+        raise StoreError(msg) from error
+    except ValidationError as error:
+        msg = f"{path} was not written by this release; move the run away"
+        raise StoreError(msg) from error
 
 
 def file_sha256(path: Path) -> str:

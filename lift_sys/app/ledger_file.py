@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import ValidationError
-
 from lift_sys.app.lines import KeyedLines
 from lift_sys.config import Budget
-from lift_sys.errors import StoreError
-from lift_sys.files import write_atomically
+from lift_sys.files import read_whole, write_atomically
 from lift_sys.inference.ledger import Fits, LedgerEntry, Spend
 from lift_sys.record import Versioned
 
@@ -68,7 +65,7 @@ class LedgerFile:
     def __init__(self, path: Path) -> None:
         self._lines: KeyedLines[LedgerEntry] = KeyedLines(path, LedgerEntry)
         self._refusals_file = path.with_name("refusals.json")
-        self._refusals = _refusals(self._refusals_file)
+        self._refusals = read_whole(self._refusals_file, Refusals) or Refusals()
         self.running = 0.0
         self._phases: dict[str, Spend] = {}
         self._in_flight: dict[str, tuple[LedgerEntry, bool]] = {}
@@ -136,14 +133,3 @@ class LedgerFile:
 
     def _add(self, phase: str, spend: Spend) -> None:
         self._phases[phase] = self._phases.get(phase, Spend()) + spend
-
-
-def _refusals(path: Path) -> Refusals:
-    try:
-        return Refusals.model_validate_json(path.read_bytes()) if path.exists() else Refusals()
-    except ValidationError as error:
-        msg = f"{path} was not written by this release; move the run away"
-        raise StoreError(msg) from error
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror}"
-        raise StoreError(msg) from error

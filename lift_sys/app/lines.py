@@ -91,16 +91,19 @@ class KeyedLines(Generic[Entry]):
         start = self._starts.get(key)
         if start is not None:
             return _read(self._path, self._kind, start)
+        found = self._found_elsewhere(key)
+        if found is None:
+            return None
+        entry = taken(found)
+        self.put(entry)
+        return entry
+
+    def _found_elsewhere(self, key: str) -> Entry | None:
         for path, starts in self._elsewhere:
             if key in starts:
                 with contextlib.suppress(StoreError):  # The other run may be gone meanwhile.
-                    entry = _read(path, self._kind, starts[key])
-                    break
-        else:
-            return None
-        entry = taken(entry)
-        self.put(entry)
-        return entry
+                    return _read(path, self._kind, starts[key])
+        return None
 
     def known(self, keys: Collection[str]) -> set[str]:
         """Return those of some keys that have an entry, here or in another file."""

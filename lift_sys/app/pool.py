@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from pydantic import ValidationError
 
 from lift_sys.app.data import Data
 from lift_sys.app.progress import Progress
@@ -21,6 +20,7 @@ from lift_sys.app.space import asked_predictors
 from lift_sys.app.store import RunDirectory
 from lift_sys.config import RunConfig, Teacher
 from lift_sys.errors import ConfigError, StoreError
+from lift_sys.files import read_whole
 from lift_sys.record import Versioned, digest
 from lift_sys.sandbox.base import Sandbox
 from metrics.adapters import ExecutionMetric, to_example
@@ -81,8 +81,7 @@ class Source:
         """SHA-256 of everything that decides what the pool is."""
         names = {"seed", "model", "pool_tasks", "demos", "demo_sets", "teachers", "instructions"}
         # Which stages are proposed for depends on the space.
-        more = {"prompt_model", "space"}
-        asked = self.config.model_dump(mode="json", include=names | more)
+        asked = self.config.model_dump(mode="json", include=names | {"prompt_model", "space"})
         tasks = [task.content_hash for task in self.data.train]
         return digest([asked, tasks, self.evaluator.identity])
 
@@ -138,17 +137,8 @@ def stored_pool(run: Path) -> StoredPool | None:
         StoreError: It cannot be read, or was changed after it was written.
     """
     path = run / FILE
-    if not path.exists():
-        return None
-    try:
-        stored = StoredPool.model_validate_json(path.read_bytes())
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror}"
-        raise StoreError(msg) from error
-    except ValidationError as error:
-        msg = f"{path} was not written by this release; move the run away"
-        raise StoreError(msg) from error
-    if stored.pool.content_hash != stored.content_sha256:
+    stored = read_whole(path, StoredPool)
+    if stored and stored.pool.content_hash != stored.content_sha256:
         msg = f"{path} was changed after it was written; restore it, or move the run away"
         raise StoreError(msg)
     return stored

@@ -78,9 +78,9 @@ def connect(
     service = Service("vLLM", key_name=info.key, auth=auth, seconds=info.timeout)
     servers = Servers.at(info.urls, service, retries, transport)
     backend = VllmBackend(info, servers)
-    if info.structured != "words":
-        return Connected(backend.send, servers.close)
-    return Connected(validated(lambda body: backend.send(in_words(body))), servers.close)
+    in_schema = info.structured != "words"
+    send = backend.send if in_schema else validated(lambda body: backend.send(in_words(body)))
+    return Connected(send, servers.close)
 
 
 class VllmBackend:
