@@ -81,6 +81,8 @@ def opened_run(job: Job, runs: Path, meeting: Meeting | None) -> Iterator[RunDir
     place = runs / f"study-{digest([str(database), meeting.study])[:12]}"
     with closing(SharedRun(job.place(place), database, meeting.study)) as run:
         run.begin(config, basis_of(dict(data.hashes)), meeting.slots or SHARED_SLOTS)
+        # At once: a worker that joins now would end by the budget of an earlier start.
+        run.allow(run.allowance().model_copy(update={"budget": config.budget}))
         yield run
 
 

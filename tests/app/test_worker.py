@@ -194,6 +194,19 @@ def test_a_budget_is_shared_and_a_larger_one_ends_as_if_there_had_been_none(
     assert f"of {100 * whole:,} tokens spent" in shared.text
 
 
+def test_a_worker_that_joins_early_has_the_budget_of_the_last_start(
+    config: RunConfig, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    meeting = Meeting(f"sqlite:///{tmp_path}/study.db", "job")
+    for budget in (Budget(tokens=5), Budget(tokens=7), Budget()):
+        job = job_of(config.model_copy(update={"budget": budget}), sandbox)
+        with (
+            opened_run(job, tmp_path / "runs", meeting),
+            joined_run(meeting, tmp_path / "helper") as (helper, _),
+        ):
+            assert helper.allowance().budget == budget
+
+
 def ledger_of(storage: str) -> tuple[int, int]:
     """Return the tokens that a study has spent, and those of its dearest call."""
     with closing(Database(storage)) as database, database.reading() as connection:
