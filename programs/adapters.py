@@ -10,6 +10,7 @@ tokens; ``ProseAdapter`` takes the answer as it is.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -30,13 +31,31 @@ Messages = list[dict[str, Any]]
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:^```|\Z)", re.DOTALL | re.MULTILINE)
 
 
+# Every request of a stage asks for the same one.
+@functools.lru_cache(maxsize=64)
+def _system_message(adapter: _Layout, signature: type[Signature], instructions: str) -> str:
+    task = inspect.cleandoc(instructions)
+    return f"{task}\n\n{adapter.format_field_structure(signature)}".strip()
+
+
 class _Layout(dspy.ChatAdapter):
     """The shared layout."""
 
+    def format(
+        self, signature: type[Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> Messages:
+        """Return the messages: text as it is, in which DSPy would look for images and the like."""
+        user = self.format_user_message_content(signature, inputs, main_request=True)
+        return [
+            {"role": "system", "content": self.format_system_message(signature)},
+            *self.format_demos(signature, demos),
+            *([{"role": "user", "content": user}] if user else []),
+        ]
+
     def format_system_message(self, signature: type[Signature]) -> str:
         """Return the instructions and what the answer must look like."""
-        task = inspect.cleandoc(signature.instructions)
-        return f"{task}\n\n{self.format_field_structure(signature)}".strip()
+        # Named, as an optimizer may write new ones into a signature; DSPy keeps them there.
+        return _system_message(self, signature, signature.__doc__ or "")  # type: ignore[arg-type]
 
     def format_user_message_content(
         self,

@@ -96,9 +96,10 @@ class Remembering:
             SandboxError: The sandbox failed; the candidate was not judged.
         """
         key = (submission, limits)
-        if key not in self._known:
-            self._known[key] = self._inner.execute(submission, limits)
-        return self._known[key]
+        execution = self._known.get(key)
+        if execution is None:
+            execution = self._known[key] = self._inner.execute(submission, limits)
+        return execution
 
     def close(self) -> None:
         """Forget; the sandbox behind it is borrowed and stays open."""

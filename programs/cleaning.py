@@ -17,7 +17,13 @@ def defines(code: str, name: str) -> bool | None:
     What is bound inside ``if``, ``try``, ``with`` and loops counts, for it may run.
     """
     tree = _parsed(code)
-    return None if tree is None else any(name in _bound(node) for node in _statements(tree))
+    if tree is None:
+        return None
+    return _is_at_top(tree, name) or any(name in _bound(node) for node in _statements(tree))
+
+
+def _is_at_top(tree: ast.Module, name: str) -> bool:
+    return any(getattr(node, "name", None) == name for node in tree.body)
 
 
 def signature_of(code: str | None, name: str) -> FunctionSignature | None:
@@ -73,7 +79,7 @@ def without_examples(code: str, name: str) -> str:
     does not parse, or does not define ``name``, is returned as it is.
     """
     tree = _parsed(code)
-    if tree is None or not any(getattr(node, "name", None) == name for node in tree.body):
+    if tree is None or not _is_at_top(tree, name):
         return code
     kept = [
         segment

@@ -5,6 +5,7 @@ Owns what each stage sends and how its answer is read.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -200,7 +201,7 @@ class CodeGenerator(CodeWriter):
         seen = {key: value for key, value in given.items() if value is not None}
         answer = self.ask(
             sampling,
-            CodeAdapter(name),
+            _code_of(name),
             signature=reminder.signature(self.predict.signature),
             demos=self.demos_for(spec or "", lambda demo: _cut(demo, {"name", "code", *seen})),
             name=name,
@@ -225,8 +226,11 @@ class Repairer(CodeWriter):
             StageFailed: The answer holds no code, or code that does not define the function.
         """
         inputs = {"name": name, "spec": spec, "draft": code, "problems": listed(problems)}
-        answer = self.ask(sampling, CodeAdapter(name), **inputs)
+        answer = self.ask(sampling, _code_of(name), **inputs)
         return self.read(answer, name)
+
+
+_code_of = functools.lru_cache(maxsize=64)(CodeAdapter)  # all candidates of an answer ask with one
 
 
 def _cut(demo: Mapping[str, Any], keys: set[str]) -> dict[str, Any] | None:

@@ -88,6 +88,9 @@ class Stage(dspy.Module):
     adapter: ClassVar[dspy.Adapter]
     token_limits: ClassVar[tuple[int, ...]]
 
+    # DSPy looks at every attribute for a direct call of forward(); an answer reads hundreds.
+    __getattribute__ = object.__getattribute__
+
     def __init__(self) -> None:
         super().__init__()
         self.predict = dspy.Predict(self.signature)

@@ -1,8 +1,6 @@
 """Answers under a JSON schema: XGrammar's masks for the rows of a batch.
 
-Owns how a requested form becomes a grammar, and what a schema must not hold. Free white space is
-allowed as llama.cpp allows it: in small amounts, so that a model may print JSON in the way it is
-used to and cannot fill an answer with blanks.
+Owns how a requested form becomes a grammar, and what a schema must not hold.
 """
 
 from __future__ import annotations
@@ -14,11 +12,12 @@ from typing import Any
 import torch
 import xgrammar
 
+from lift_sys.inference.ebnf import ebnf_of
 from lift_sys.inference.failures import EngineError
 from lift_sys.ir.schema_lint import lint_schema
 
 MAX_WHITESPACE = 1
-"""Most characters of white space between two parts of a JSON text."""
+"""Most characters of white space between two parts, where XGrammar translates a schema itself."""
 
 _SIDE_BY_SIDE = xgrammar.BatchGrammarMatcher(max_threads="auto")
 """Fills the masks of many rows in threads; for one row, in the caller's."""
@@ -60,6 +59,8 @@ class Grammars:
             msg = f"the schema of the answer cannot be enforced: {found[0]}"
             raise EngineError(msg)
         try:
+            if ebnf := ebnf_of(schema):
+                return self._compiler.compile_grammar(ebnf)
             return self._compiler.compile_json_schema(
                 json.dumps(schema), any_whitespace=True, max_whitespace_cnt=MAX_WHITESPACE
             )

@@ -79,10 +79,11 @@ def closed_set(text: Text) -> Draft | None:
     for i, token in enumerate(text.tokens):
         if pending and token.kind is Kind.STOP:
             return None  # what happens otherwise is no literal
-        pending |= _begins_rest(text, i)
-        verb = _NAMES_RESULT.match(text, i) or (GIVES.match(text, i) if pending else None)
-        if verb and _is_about(text, i) and _literal_after(text, verb) is None:
-            return None
+        if token.text in _SAYING_STARTS:  # as few do
+            pending |= _begins_rest(text, i)
+            verb = _NAMES_RESULT.match(text, i) or (GIVES.match(text, i) if pending else None)
+            if verb and _is_about(text, i) and _literal_after(text, verb) is None:
+                return None
         if token.kind is not Kind.LITERAL:
             continue
         if _is_result(text, i):
@@ -102,6 +103,7 @@ _NAMES_RESULT = Phrases(
     *"return returns gives give answer answers -> --> => → ⇒".split(),
     *combine("the answer|the result|the output", "is|should be|must be"),
 )
+_SAYING_STARTS = _REST.firsts | _OTHERWISE | _NAMES_RESULT.firsts | GIVES.firsts
 _RESULT_FOLLOWS = frozenset("if when otherwise else".split())
 _IF_IT = Phrases(*combine("if|when", "it is|this is|that is|the character is"))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from lift_sys.inference.ebnf import ebnf_of
 
 xgrammar = pytest.importorskip("xgrammar", reason="needs the extra transformers")
 
@@ -21,26 +24,40 @@ _COMPILER = xgrammar.GrammarCompiler(
 )
 
 
-def matcher(schema: Any) -> Any:
-    """Return what follows one text under a schema, with free white space."""
-    return xgrammar.GrammarMatcher(_COMPILER.compile_json_schema(json.dumps(schema)))
+Translation = Callable[[Any], Any]
+"""How a schema becomes a compiled grammar."""
 
 
-def accepts(schema: Any, text: str) -> bool:
+def free(schema: Any) -> Any:
+    """Translate as XGrammar does, with free white space."""
+    return _COMPILER.compile_json_schema(json.dumps(schema))
+
+
+def as_ebnf(schema: Any) -> Any:
+    """Translate as the backend does, with as much white space as llama.cpp allows."""
+    ebnf = ebnf_of(schema)
+    assert ebnf is not None
+    return _COMPILER.compile_grammar(ebnf)
+
+
+def accepts(schema: Any, text: str, translated: Translation = free) -> bool:
     """Return whether a whole text can be written under a schema."""
-    follows = matcher(schema)
+    follows = xgrammar.GrammarMatcher(translated(schema))
     return bool(follows.accept_string(text)) and bool(follows.is_completed())
 
 
-def written(schema: Any, drawn: random.Random, length: int = 300) -> str:
+def written(
+    schema: Any, drawn: random.Random, length: int = 300, translated: Translation = free
+) -> str:
     """Return a text that XGrammar lets a model write: tokens drawn of those that it allows.
 
     Args:
         schema: Of the text.
         drawn: Draws.
         length: Tokens after which the text is brought to its end.
+        translated: How the schema becomes a grammar.
     """
-    follows, text = matcher(schema), b""
+    follows, text = xgrammar.GrammarMatcher(translated(schema)), b""
     mask = xgrammar.allocate_token_bitmask(1, len(VOCABULARY))
     while True:
         follows.fill_next_token_bitmask(mask)
@@ -55,7 +72,7 @@ def written(schema: Any, drawn: random.Random, length: int = 300) -> str:
         if in_haste:
             solid = [token for token in allowed if not VOCABULARY[token].isspace()]
             allowed = closing[:1] or solid or allowed
-        token = drawn.choice(allowed)
+        token = drawn.choice([token for token in allowed if token != END])
         assert follows.accept_token(token)
         text += VOCABULARY[token]
         length -= 1

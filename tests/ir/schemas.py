@@ -179,3 +179,30 @@ ENFORCED: dict[str, tuple[Any, str, str]] = {
     ),
 }
 """Schemas that the lint takes, each with a text that fits and one that does not."""
+
+
+def closed(**properties: Any) -> dict[str, Any]:
+    """Return the schema of an object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+TRANSLATED: dict[str, Any] = {
+    **{name: sent for name, _, sent in ours()},
+    "text": TEXT,
+    "quoted": closed(**{'a "b"\\ é': TEXT}),
+    "values": {"enum": ["a", 'b"\\\n', 1, 1.5, True, None, "é"]},
+    "one item": {"type": "array", "items": TEXT, "maxItems": 1},
+    "nested": {
+        "type": "array",
+        "items": {"type": "array", "items": closed(a=TEXT, b={"enum": [1, 2]}), "maxItems": 2},
+        "maxItems": 3,
+    },
+    "described": {"title": "T", "description": "D", **closed(a={"title": "A", **TEXT})},
+    "pattern": closed(a={**TEXT, "pattern": r"^[a-z]+\[\d\]$"}, b=TEXT),
+}
+"""Schemas that ``lift_sys.inference.ebnf`` translates: ours, and some that no form of ours has."""

@@ -24,8 +24,8 @@ from lift_sys.ir.schema import PARAMETER_PATTERN, WireIR, to_wire, wire_schema, 
 from lift_sys.tasks import load_tasks
 from programs.forms import ir_form
 from programs.signatures import WriteIR
-from tests.ir.byte_grammars import accepts, written
-from tests.ir.schemas import DETAILS, ENFORCED, REFUSED, WIRES, Refused, ours
+from tests.ir.byte_grammars import Translation, accepts, as_ebnf, free, written
+from tests.ir.schemas import DETAILS, ENFORCED, REFUSED, TRANSLATED, WIRES, Refused, ours
 
 pytestmark = pytest.mark.transformers
 
@@ -33,6 +33,9 @@ ROOT = Path(__file__).parents[2]
 OURS = {name: (model, sent) for name, model, sent in ours()}
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """Half a character, which XGrammar lets a model write and pydantic refuses."""
+
+MUCH_SPACE = re.compile(r"[\r\t]|[ \n]{2}")
+"""White space of which llama.cpp, and so our grammar, allows less than XGrammar does."""
 
 answers = [
     json.loads(line)
@@ -80,13 +83,14 @@ def test_what_the_lint_takes_xgrammar_enforces(sent: Any, fits: str, not_so: str
     assert not accepts(sent, not_so)
 
 
+@pytest.mark.parametrize("translated", [free, as_ebnf])
 @settings(max_examples=150)
 @given(st.sampled_from(sorted(OURS)), st.integers(0, 2**32), st.integers(0, 400))
 def test_what_xgrammar_lets_a_model_write_pydantic_accepts(
-    name: str, seed: int, length: int
+    translated: Translation, name: str, seed: int, length: int
 ) -> None:
     model, sent = OURS[name]
-    text = written(sent, random.Random(seed), length)  # noqa: S311
+    text = written(sent, random.Random(seed), length, translated)  # noqa: S311
     assume(not HALF.search(text))
     assert accepts(sent, text)
     model.model_validate_json(text, strict=True)
@@ -113,10 +117,33 @@ def test_what_pydantic_writes_of_our_models_xgrammar_accepts(
     assert accepts(sent, text)
 
 
+@settings(max_examples=400)
+@given(st.sampled_from(sorted(TRANSLATED)), st.sampled_from([None, 0, 4]), st.data())
+def test_our_grammar_allows_what_that_of_xgrammar_does(
+    name: str, indent: int | None, data: st.DataObject
+) -> None:
+    sent, drawn = TRANSLATED[name], random.Random(data.draw(st.integers(0, 2**32)))  # noqa: S311
+    length = data.draw(st.integers(0, 200))
+    text = written(sent, drawn, length, as_ebnf)
+    assert accepts(sent, text)
+    assume(not HALF.search(text))
+    indented = json.dumps(json.loads(text), indent=indent, ensure_ascii=False)
+    assert accepts(sent, indented, as_ebnf)
+    place, cut = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, 3))
+    put = data.draw(
+        st.sampled_from(["", " ", "\n", '"', "\\", ",", ", ", "]", "}", "[", '", "', "\0"])
+    )
+    changed = text[:place] + put + text[place + cut :]
+    fits = accepts(sent, changed, as_ebnf)
+    assert not fits or accepts(sent, changed)
+    assert fits or MUCH_SPACE.search(changed) or not accepts(sent, changed)
+
+
 @pytest.mark.parametrize("answer", answers, ids=lambda a: f"{a['form']}-{len(a['text'])}")
 def test_what_llama_cpp_wrote_xgrammar_and_pydantic_accept(answer: dict[str, str]) -> None:
     model = form_of(answer)
     assert accepts(wire_schema(model), answer["text"])
+    assert accepts(wire_schema(model), answer["text"], as_ebnf)
     model.model_validate_json(answer["text"], strict=True)
 
 
@@ -137,4 +164,5 @@ def test_every_ir_of_the_data_sets_passes_all(detail: str, wire: str) -> None:
         signature = form.signature(WriteIR)
         text = form.adapter.format_assistant_message_content(signature, form.demo(demo))
         assert accepts(sent, text)
+        assert accepts(sent, text, as_ebnf)
         assert form.adapter.parse(signature, text)
