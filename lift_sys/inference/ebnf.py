@@ -55,7 +55,8 @@ def _value(schema: Any, end: str, rules: Rules) -> str:
         case {"type": "string", **rest} if not rest:
             return _text(end, rules)
         case {"type": "string", "pattern": str(pattern), **rest} if not rest:
-            return rf'"\"" Regex({json.dumps(pattern, ensure_ascii=False)}, json_string=true) "\"" {end}'
+            held = json.dumps(pattern, ensure_ascii=False)
+            return rf'"\"" Regex({held}, json_string=true) "\"" {end}'
         case {"enum": [_, *_] as values, **rest} if rest.keys() <= {"type"}:
             return f"({' | '.join(map(_literal, values))}) {end}"
         case {"type": "array", "items": items, "maxItems": int(most), **rest} if not rest and most:
