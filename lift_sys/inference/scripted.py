@@ -92,7 +92,7 @@ class ScriptedEngine:
         return Answer(
             text=" ".join(words[:limit]),
             finish_reason="length" if len(words) > limit else "stop",
-            prompt_tokens=sum(m["content"].count(" ") + 1 for m in body["messages"]),
+            prompt_tokens=sum(len(m["content"].split()) for m in body["messages"]),
             cached_tokens=0,
             completion_tokens=min(len(words), limit),
         )
