@@ -72,9 +72,10 @@ def optimize(
 
     The same job started again continues where it stopped.
     """
-    from lift_sys.app import jobs
+    from lift_sys.app import environment, jobs
     from lift_sys.app.optimizing import Wanted, explain_job, optimize_job
 
+    environment.prepare()  # a job may name a model of the user's own
     overrides = {
         "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
         "search_tokens": search_tokens, "pool_tasks": pool_tasks, "dev_tasks": dev_tasks,

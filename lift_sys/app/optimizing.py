@@ -52,7 +52,6 @@ def explain_job(wanted: Wanted) -> None:
         StoreError: The stored pool of the run cannot be read.
     """
     data = load_data(wanted.config)
-    environment.prepare()
     text = explain(wanted.config, data, wanted.runs, open_test=wanted.open_test)
     _show(_console(), text)
 

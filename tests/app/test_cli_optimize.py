@@ -1,0 +1,33 @@
+"""``lift optimize`` in a process of its own, where nothing else has read the user's models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.app.test_cli import lift
+
+OWN = """
+[own]
+backend = "vllm"
+urls = ["http://127.0.0.1:1/v1"]
+price = { million_output = 1.0, as_of = 2026-01-02 }
+
+[own-too]
+backend = "vllm"
+urls = ["http://127.0.0.1:2/v1"]
+price = { million_output = 10.0, as_of = 2026-01-02 }
+"""
+
+
+@pytest.mark.parametrize("model", ["own", "own>own-too"])
+def test_a_job_may_name_a_model_of_the_users_own(model: str, tmp_path: Path) -> None:
+    catalogue = tmp_path / "models.toml"
+    catalogue.write_text(OWN)
+
+    job = ("optimize", "--explain", "--model", model, "--runs", str(tmp_path / "runs"))
+    done = lift(*job, LIFT_CATALOGUE=str(catalogue))
+
+    assert done.returncode == 0, done.stderr
+    assert "## Space: " in done.stdout
