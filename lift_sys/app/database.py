@@ -9,11 +9,12 @@ Owns the tables beside Optuna's and every statement on them:
     lift_spent    what each phase has spent: the sums of the ledger
     lift_leases   who makes what, and until when by the clock of the database
 
-A password of the address appears in no message.
+A password of the address appears in no message, wherever in it it stands.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -85,6 +86,11 @@ _CLOCKS = {
 }
 """Seconds since 1970 by the clock of the database, which all its users share."""
 
+_SECRET = re.compile("pass|secret|key", re.IGNORECASE)
+"""Names of options in an address whose values appear in no message."""
+
+_MASK = "..."
+
 _MADE_AT_ONCE = 5
 """Most times that tables are made again because other processes make them at the same moment."""
 
@@ -108,11 +114,14 @@ class Database:
         except ModuleNotFoundError as error:
             msg = f"the storage {self} needs {error.name}: pip install 'lift-sys[postgres]'"
             raise ConfigError(msg) from error
+        except (sa.exc.ArgumentError, ValueError) as error:
+            raise self._unusable(error) from error
         self.now: sa.ColumnElement[float] = sa.literal_column(_CLOCKS[self.dialect], sa.Double)
         self._make_tables()
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        secrets = {key: _MASK for key in self._url.query if _SECRET.search(key)}
+        return self._url.update_query_dict(secrets).render_as_string(hide_password=True)
 
     @property
     def url(self) -> str:
@@ -156,15 +165,17 @@ class Database:
 
     def lost(self, error: Exception) -> StoreError:
         """Return what to raise where the database did not answer."""
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         return StoreError(
-            f"the storage {self} does not answer ({reason}); nothing that was stored is lost: "
+            f"the storage {self} does not answer ({_reason(error)}); nothing that was stored is lost: "
             "see that it runs and start the same command again"
         )
 
     def close(self) -> None:
         """Give its connections back."""
         self._engine.dispose()
+
+    def _unusable(self, error: Exception) -> ConfigError:
+        return ConfigError(f"the storage {self} cannot be used: {_reason(error)}")
 
     def _make_tables(self) -> None:
         for left in reversed(range(_MADE_AT_ONCE)):
@@ -176,6 +187,8 @@ class Database:
             except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.OperationalError) as e:
                 if left == 0 or not _made_meanwhile(e):
                     raise self.lost(e) from e
+            except sa.exc.DatabaseError as error:
+                raise self._unusable(error) from error
             else:
                 return
 
@@ -187,22 +200,35 @@ def _engine(url: sa.URL) -> sa.Engine:
     return sa.create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"timeout": 30})
 
 
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
 def _made_meanwhile(error: sa.exc.DBAPIError) -> bool:
     return "exists" in str(error.orig) or isinstance(error, sa.exc.IntegrityError)
 
 
 def _parsed(url: str) -> sa.URL:
-    """Return an address of a database that many processes can share."""
+    """Return an address of a database that many processes can share.
+
+    What it says of an address that cannot be read repeats nothing of it: it may be a password.
+    """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:
         msg = "the storage is not an address like postgresql://user@host/name or sqlite:///file"
         raise ConfigError(msg) from error
+    if "@" in (parsed.host or ""):
+        msg = "the storage has a second @ before its host; write one of a user or password as %40"
+        raise ConfigError(msg)
     name = parsed.get_backend_name()
     if name not in _CLOCKS:
         msg = f"a study can be shared in postgresql or sqlite, not in {name!r}"
         raise ConfigError(msg)
     if name == "sqlite" and parsed.database in {None, "", ":memory:"}:
         msg = "a SQLite storage needs a file, as in sqlite:///study.db"
+        raise ConfigError(msg)
+    if name == "sqlite" and parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        msg = f"a SQLite storage begins with sqlite:///, not with {parsed.drivername}:///"
         raise ConfigError(msg)
     return parsed.set(drivername="postgresql+psycopg") if name == "postgresql" else parsed

@@ -18,18 +18,49 @@ from lift_sys.errors import ConfigError, StoreError
         ("mysql://host/name", "not in 'mysql'"),
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),
+        ("sqlite+foo:///x.db", "begins with sqlite:///, not with sqlite\\+foo:///"),
+        ("sqlite+aiosqlite:///x.db", "begins with sqlite:///"),
+        ("sqlite://host/x.db", "cannot be used: Invalid SQLite URL"),
+        ("sqlite:///x.db?timeout=abc", "timeout=abc cannot be used: could not convert"),
+        ("postgresql://host:port/name", "is not an address"),
+        ("postgresql:///name?host=a&host=b&port=1", "cannot be used: Can't mix"),
     ],
 )
 def test_what_cannot_be_shared_is_refused_in_a_sentence(url: str, why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
+    with pytest.raises(ConfigError, match=why) as caught:
         Database(url)
 
+    assert "\n" not in str(caught.value)
 
-def test_the_password_is_told_to_nobody() -> None:
-    with pytest.raises(StoreError, match="does not answer") as caught:
-        Database("postgresql://user:planted-secret@127.0.0.1:1/study")
 
-    assert "planted-secret" not in str(caught.value)
+def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("Not a database. " * 100)
+
+    with pytest.raises(ConfigError, match="cannot be used: file is not a database$"):
+        Database(f"sqlite:///{file}")
+    assert file.read_text() == "Not a database. " * 100
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:PLANTED@127.0.0.1:1/x", "//u:***@127.0.0.1:1/x does not answer"),
+        ("postgresql://u@127.0.0.1:1/x?password=PLANTED", "x?password=... does not answer"),
+        (
+            "postgresql://u@127.0.0.1:1/x?sslmode=allow&sslpassword=PLANTED",
+            "x?sslmode=allow&sslpassword=... does not answer",
+        ),
+        ("postgresql://u:p@PLANTED@127.0.0.1:1/x", "as %40"),
+        ("postgresql://u:p@127.0.0.1:PLANTED/x", "is not an address"),
+    ],
+)
+def test_the_password_is_told_to_nobody(url: str, shown: str) -> None:
+    with pytest.raises((ConfigError, StoreError)) as caught:
+        Database(url)
+
+    assert shown in str(caught.value)
+    assert "PLANTED" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
