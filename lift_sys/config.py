@@ -200,11 +200,15 @@ class RunConfig(Versioned):
             wished = ("tokens",)
         return tuple(dict.fromkeys((*self.objectives, *wished)))
 
-    def content_hash(self, data_hashes: dict[str, str]) -> str:
-        """Return the hash of this job on these data files (SHA-256 by name).
+    def searched(self) -> dict[str, Any]:
+        """Return what the search depends on, as JSON.
 
         The wish is not in it: what a search found fulfils one wish as well as another.
         """
         job = self.asked() | {"objectives": self.costs}
         del job["wish"]
-        return digest([job, data_hashes])
+        return job
+
+    def content_hash(self, data_hashes: dict[str, str]) -> str:
+        """Return the hash of this job on these data files (SHA-256 by name)."""
+        return digest([self.searched(), data_hashes])

@@ -166,8 +166,8 @@ class Database:
     def lost(self, error: Exception) -> StoreError:
         """Return what to raise where the database did not answer."""
         return StoreError(
-            f"the storage {self} does not answer ({_reason(error)}); nothing that was stored is lost: "
-            "see that it runs and start the same command again"
+            f"the storage {self} does not answer ({_reason(error)}); nothing that was stored is "
+            "lost: see that it runs and start the same command again"
         )
 
     def close(self) -> None:

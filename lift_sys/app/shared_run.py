@@ -107,7 +107,7 @@ class SharedRun(RunDirectory):
         return f"the study {self._study!r} in {self._database}"
 
     def begin(self, config: RunConfig, basis: Basis, slots: int = SHARED_SLOTS) -> None:
-        """Begin the study, or go on with it.
+        """Begin the study, or go on with it, also for another wish.
 
         Args:
             config: The job.
@@ -124,8 +124,8 @@ class SharedRun(RunDirectory):
         self._files.settle(ALLOWANCE, first_allowance.model_dump_json())
         self._files.settle(CONFIG, config.model_dump_json(indent=2))
         self._files.settle(SLOTS, str(slots))
-        if self.config != config:
-            mine, other = (c.model_dump() for c in (config, self.config))
+        mine, other = (c.searched() for c in (config, self.config))
+        if mine != other:
             fields = ", ".join(name for name in mine if mine[name] != other[name])
             msg = f"{self} is of another job (it differs in {fields}); give it another name"
             raise ConfigError(msg)
@@ -134,7 +134,7 @@ class SharedRun(RunDirectory):
 
     @property
     def config(self) -> RunConfig:
-        """The job that the study was begun with, without its budget, which may change.
+        """The job that the study was begun with, without its budget, which may change as the wish.
 
         Raises:
             ConfigError: There is no such study.

@@ -37,7 +37,7 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("Not a database. " * 100)
 
-    with pytest.raises(ConfigError, match="cannot be used: file is not a database$"):
+    with pytest.raises(ConfigError, match=r"cannot be used: file is not a database$"):
         Database(f"sqlite:///{file}")
     assert file.read_text() == "Not a database. " * 100
 

@@ -92,6 +92,21 @@ def test_another_job_is_refused_by_what_differs(join: Join) -> None:
         join().begin(RunConfig(trials=4, seed=1), CODE)
 
 
+def test_another_wish_is_the_same_study_unless_the_search_keeps_something_else_low(
+    join: Join,
+) -> None:
+    join().begin(RunConfig(objectives=("tokens",)), CODE)
+
+    join().begin(wishing("cheapest within 2 points", objectives=("tokens",)), CODE)
+    join().begin(wishing("cheapest within 2 points"), CODE)
+    with pytest.raises(ConfigError, match=r"it differs in objectives"):
+        join().begin(wishing("cheapest within 2 points in usd", objectives=("tokens",)), CODE)
+
+
+def wishing(wish: str, **fields: Any) -> RunConfig:
+    return RunConfig.model_validate({"wish": wish, **fields})
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
