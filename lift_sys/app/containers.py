@@ -18,6 +18,7 @@ from lift_sys.app.models import models_of_job
 from lift_sys.app.task_job import TaskAnswer, TaskJob
 from lift_sys.config import JOINT, RunConfig
 from lift_sys.errors import ConfigError, InfrastructureError
+from lift_sys.inference import catalogue
 from lift_sys.inference.budget import Account
 from lift_sys.inference.charge import Charge
 from lift_sys.inference.model_info import FREE
@@ -37,8 +38,9 @@ def check_executor(config: RunConfig) -> None:
     """Refuse a job that containers cannot execute.
 
     Raises:
-        ConfigError: It has a budget in USD, which nobody can keep there, or an optimizer that runs
-            programs itself.
+        ConfigError: It has a budget in USD, which nobody can keep there, an optimizer that runs
+            programs itself, or a model that is not in containers.
+        ModelError: There is no such model.
     """
     if config.executor.kind == "local":
         return
@@ -53,6 +55,18 @@ def check_executor(config: RunConfig) -> None:
             "with the modal executor; cap tokens or seconds"
         )
         raise ConfigError(msg)
+    for model_id in _asked_there(config):
+        if not catalogue.get(model_id).embedded:
+            msg = (
+                f"containers have no network and no keys, so {model_id} cannot be asked there; "
+                "choose an embedded model of `lift models list`, or the local executor"
+            )
+            raise ConfigError(msg)
+
+
+def _asked_there(config: RunConfig) -> tuple[str, ...]:
+    """Return the ids of the models that programs may ask; instructions are written here."""
+    return models_of_job(config.model_copy(update={"prompt_model": None}))
 
 
 @contextmanager
@@ -67,7 +81,7 @@ def sent_elsewhere(config: RunConfig) -> Iterator[Send | None]:
         return
     from lift_sys.app.modal_executor import opened_modal  # noqa: PLC0415  # rarely wanted
 
-    with opened_modal(config.executor.containers, models_of_job(config)) as send:
+    with opened_modal(config.executor.containers, _asked_there(config)) as send:
         yield send
 
 

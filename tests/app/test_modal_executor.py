@@ -12,10 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lift_sys.app import affordable, cli, cli_models, modal_executor, models
-from lift_sys.app.containers import check_executor
 from lift_sys.app.export import load_artifact
 from lift_sys.app.store import RunDirectory
-from lift_sys.config import Executor, RunConfig
 from lift_sys.errors import ConfigError, InfrastructureError, LiftError
 from lift_sys.inference import catalogue
 from lift_sys.inference.ledger import LedgerEntry
@@ -236,12 +234,6 @@ def test_a_budget_in_usd_is_refused(modal: StandingModal, here: Model, tmp_path:
     with pytest.raises(ConfigError, match="what Modal charges"):
         start(tmp_path, *IN_ONE, "--budget", "usd=1")
     assert not modal.sent
-
-
-def test_an_optimizer_that_runs_programs_itself_is_refused() -> None:
-    check_executor(RunConfig(optimizer="gepa"))
-    with pytest.raises(ConfigError, match="'gepa' runs its programs here"):
-        check_executor(RunConfig(optimizer="gepa", executor=Executor(kind="modal")))
 
 
 def test_workers_of_a_shared_study_use_no_containers(
