@@ -46,15 +46,13 @@ class BudgetUse(Record):
         )
 
     def _limit(self, name: str) -> str:
+        limit = getattr(self.budget, name)
         parts = [
-            f"{amount(getattr(spend, name), name)} by the {phase}"
+            f"{amount(getattr(spend, name), name, limit)} by the {phase}"
             for phase, spend in self.phases.items()
         ]
-        total = sum(self.phases.values(), Spend())
-        return (
-            f"{amount(getattr(total, name), name)} of {amount(getattr(self.budget, name), name)} "
-            f"spent ({', '.join(parts)})"
-        )
+        total = amount(getattr(sum(self.phases.values(), Spend()), name), name, limit)
+        return f"{total} of {amount(limit, name, limit)} spent ({', '.join(parts)})"
 
 
 @dataclass(frozen=True)
@@ -152,12 +150,18 @@ class Spending:
         try:
             yield
         except BudgetSpent as refused:
-            least = self._total + self._expected(tasks)
-            needed = ", ".join(amount(getattr(least, name), name) for name in self._limits)
+            needed = ", ".join(self._least(phase, tasks, name) for name in self._limits)
             msg = (
                 f"{refused}; no trial is complete yet, and a first one needs about {needed} in all"
             )
             raise BudgetSpent(msg) from refused
+
+    def _least(self, phase: str, tasks: int, name: str) -> str:
+        """Return what a job with a first trial needs, of which the search has paid a part."""
+        final, both = self._expected(), self._expected(tasks)
+        trial = both - final - self._ledger.by_phase().get(phase, Spend())
+        needed = getattr(self._total + final, name) + max(0, getattr(trial, name))
+        return amount(needed, name, getattr(self._allowance().budget, name))
 
     @contextmanager
     def final(self, phase: str, save: Callable[[], object]) -> Iterator[None]:

@@ -188,11 +188,11 @@ class Account:
 
     def _refusal(self, budget: Budget, name: str, spent: Spend, aside: Spend) -> str:
         """Return why a call is refused once a limit is reached."""
-        kept = getattr(aside, name)
+        limit, kept = getattr(budget, name), getattr(aside, name)
         return (
-            f"the budget of {amount(getattr(budget, name), name)} is spent in the {self._phase} "
-            f"phase: {amount(getattr(spent, name), name)} so far"
-            + (f", and about {amount(kept, name)} are kept for what follows" if kept else "")
+            f"the budget of {amount(limit, name, limit)} is spent in the {self._phase} "
+            f"phase: {amount(getattr(spent, name), name, limit)} so far"
+            + (f", and about {amount(kept, name, limit)} are kept for what follows" if kept else "")
             + "; what was done is kept, and the same job with a larger budget goes on from here"
         )
 

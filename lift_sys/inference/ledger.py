@@ -5,6 +5,7 @@ Owns the records of the ledger and what it must do; how it is kept is not known 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, Protocol
 
@@ -132,6 +133,16 @@ class Ledger(Protocol):
         ...
 
 
-def amount(value: float, name: str) -> str:
-    """Return an amount in the words of a budget's limit: tokens, USD or seconds."""
-    return f"{value:,.2f} USD" if name == "usd" else f"{value:,.0f} {name}"
+def amount(value: float, name: str, limit: float) -> str:
+    """Return an amount in the words of a budget's limit: tokens, USD or seconds.
+
+    Args:
+        value: The amount.
+        name: Of the limit.
+        limit: More than 0; a small one is told with two digits at least, and so is what it limits.
+    """
+    if name == "tokens":
+        return f"{value:,.0f} tokens"
+    ordinary, unit = (2, "USD") if name == "usd" else (0, name)
+    digits = max(ordinary, 1 - math.floor(math.log10(limit)))
+    return f"{value:,.{digits}f} {unit}"

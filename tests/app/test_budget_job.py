@@ -217,6 +217,25 @@ def test_a_budget_too_small_for_a_trial_says_what_one_needs(
     assert refused.value.exit_code == 3
 
 
+def test_what_a_first_trial_needs_does_not_grow_with_what_it_was_given(
+    whole: tuple[Path, Outcome], model: Model, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    needed: dict[int, str] = {}
+    for cap in range(by_phase(whole[0])["demo pool"], spent(whole[0]), 100):
+        try:
+            run(tmp_path, sandbox, Budget(tokens=cap))
+        except BudgetSpent as refused:
+            needed[by_phase(tmp_path).get("search", 0)] = str(refused).split("needs about ")[1]
+        else:
+            break
+
+    assert len(needed) > 2  # the first trial was given something, and again
+    low, *_, high = sorted(
+        int(text.split(" tokens")[0].replace(",", "")) for text in needed.values()
+    )
+    assert high < 1.02 * low
+
+
 def test_a_budget_spent_in_the_final_table_keeps_the_winner(
     whole: tuple[Path, Outcome], model: Model, sandbox: Sandbox, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
