@@ -15,8 +15,10 @@ import optuna
 import pytest
 
 from lift_sys.app.database import ROWS, Database
+from lift_sys.app.shared_run import SHARED_SLOTS
 from lift_sys.app.sql_store import SqlEntries
 from optimizers.rows import Row
+from optimizers.trials import Told
 from tests.optimizers.searching import CONFIG, Job, in_memory
 
 ROOT = Path(__file__).parent.parent.parent
@@ -73,11 +75,14 @@ def test_of_four_processes_two_are_killed_in_mid_task(storage: str, tmp_path: Pa
 
 def check_trials(url: str) -> None:
     """The study has the trials of a search in one process, each of them once and finished."""
-    alone, _ = Job(0, in_memory).run(CONFIG)
+    alone, _ = Job(0, in_memory, slots=SHARED_SLOTS).run(CONFIG)
     storage = optuna.storages.RDBStorage(url)
-    told = optuna.load_study(study_name="s", storage=storage).get_trials()
+    study = optuna.load_study(study_name="s", storage=storage)
+    told = [
+        Told.model_validate_json(trial.user_attrs["told"]).trial for trial in study.get_trials()
+    ]
+    finished = [trial.state.is_finished() for trial in study.get_trials()]
     storage.engine.dispose()
 
-    assert all(t.state.is_finished() for t in told)
-    assert len(told) == CONFIG.trials
-    assert len(alone.trials) == CONFIG.trials
+    assert told == alone.trials
+    assert finished == [True] * CONFIG.trials
