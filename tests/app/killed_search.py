@@ -1,4 +1,7 @@
-"""A search that is killed again and again: run by ``test_killed_search`` as a process of its own.
+"""A search that is killed again and again, and then ends.
+
+It has a ledger and, in one of its kinds, a budget that ends it.
+Run by ``test_killed_search`` as a process of its own.
 
 Usage: ``python -m tests.app.killed_search FOLDER KILLS``. Each start of the search is a fork of
 this process, which has imported everything and does nothing else. The last line of the output is a
@@ -15,6 +18,7 @@ import signal
 import sys
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +28,12 @@ from dspy.lm15 import Request, Response
 
 from lift_sys.app import lines
 from lift_sys.app.journal import open_journal
+from lift_sys.app.lines import KeyedLines
 from lift_sys.app.store import RunDirectory
+from lift_sys.config import Budget
+from lift_sys.inference.budget import Account, pay_from
+from lift_sys.inference.ledger import LedgerEntry
+from lift_sys.inference.model_info import FREE
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Task
@@ -52,6 +61,21 @@ CONFIG = SearchConfig(
     tasks={task.id: task for task in TASKS},
     reevaluate=1,
 )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a search is run.
+
+    Attributes:
+        name: What it is called.
+        slots: Requests that its model answers at once.
+        budget: That it is paid from.
+    """
+
+    name: str
+    slots: int
+    budget: Budget
 
 
 class Death:
@@ -120,13 +144,16 @@ def watch_writes(death: Death) -> None:
     lines._append = watched
 
 
-def search(folder: Path, slots: int, death: Death) -> None:
+def search(folder: Path, kind: Kind, death: Death) -> None:
     """Run the search or go on with it, and write down how it ended."""
     watch_writes(death)
     run = RunDirectory(folder)
-    calls, rows = run.calls(), run.rows()
-    engine = ReplayEngine(Engine(death, slots), "weights", calls)
+    calls, rows, ledger = run.calls(), run.rows(), run.ledger()
+    engine = ReplayEngine(Engine(death, kind.slots), "weights", calls)
     lm = dspy.LM("local/script", engine=engine, cache=False, num_retries=0)
+    account = Account(lambda: kind.budget, ledger)
+    account.enter("search")
+    pay_from(account, lm, "script", FREE)
     study = optuna.create_study(
         study_name="joint",
         storage=open_journal(folder / "study.journal"),
@@ -145,21 +172,31 @@ def search(folder: Path, slots: int, death: Death) -> None:
         "tokens": joint.tokens_spent,
         "calls": sorted((call.key, call.text) for call in calls),
         "rows": sorted(row.key for row in rows),
+        "ledger": _paid(folder / "ledger.jsonl"),
+        "spent": ledger.by_phase()["search"].tokens,
+        "cut": joint.cut is not None,
         "paid twice": _lines(folder / "calls.jsonl") - len(calls),
     }
     run.write("ended.json", json.dumps({"steps": death.steps, "ended": ended}))
+
+
+def _paid(path: Path) -> list[Any]:
+    """Return the last entry of each call in a ledger, without its times."""
+    entries = {entry.key: entry for entry in KeyedLines(path, LedgerEntry)}
+    timeless = {"seconds", "running"}
+    return [entries[key].model_dump(mode="json", exclude=timeless) for key in sorted(entries)]
 
 
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n")
 
 
-def start(folder: Path, slots: int, death: Death) -> bool:
+def start(folder: Path, kind: Kind, death: Death) -> bool:
     """Run the search in a process of its own; tell whether it was killed."""
     process = os.fork()
     if not process:
         try:
-            search(folder, slots, death)
+            search(folder, kind, death)
         except BaseException as error:  # noqa: BLE001 (a fork must not go on in its parent's code)
             os.write(2, repr(error).encode())
             os._exit(1)
@@ -176,32 +213,45 @@ def _alone(folder: Path, name: str) -> Path:
 
 
 def main(folder: Path, kills: int) -> None:
-    """Kill searches with one slot and with several, and compare how they end."""
+    """Kill searches of every kind, and compare how they end."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    whole, steps = {}, {}
-    for slots in (1, 4):
-        start(_alone(folder, f"whole-{slots}"), slots, Death(0, torn=False))
-        found = json.loads((_alone(folder, f"whole-{slots}") / "ended.json").read_text())
-        whole[slots], steps[slots] = found["ended"], found["steps"]
+    kinds = [Kind("1 slot", 1, Budget()), Kind("4 slots", 4, Budget())]
+    whole = {kind.name: _whole(folder, kind) for kind in kinds}
+    most = whole["1 slot"]["ended"]["spent"] * 6 // 10
+    kinds.append(Kind("a budget", 1, Budget(tokens=most)))
+    whole[kinds[-1].name] = _whole(folder, kinds[-1])
     chance = random.Random(0)  # noqa: S311 (not a secret)
     killed, ends = 0, Counter[str]()
-    while killed < kills or len(ends) < 2:
-        slots = 1 + 3 * (sum(ends.values()) % 2)
-        here = _alone(folder, f"killed-{sum(ends.values())}")
+    while killed < kills or len(ends) < len(kinds):
+        kind = kinds[sum(ends.values()) % len(kinds)]
+        here, steps = _alone(folder, f"killed-{sum(ends.values())}"), whole[kind.name]["steps"]
         while start(
-            here,
-            slots,
-            Death(_step(chance, steps[slots], kills - killed), torn=chance.random() < 0.4),
+            here, kind, Death(_step(chance, steps, kills - killed), torn=chance.random() < 0.4)
         ):
             killed += 1
-        ended = json.loads((here / "ended.json").read_text())["ended"]
-        other = [name for name in ended if ended[name] != whole[slots][name]]
-        ends[f"{slots} slots: other {other}" if other else f"{slots} slots: the same"] += 1
-    given_up = sum(not trial["complete"] for trial in whole[4]["trials"])
+        ended, expected = _ended(here)["ended"], whole[kind.name]["ended"]
+        other = [name for name in ended if ended[name] != expected[name]]
+        ends[f"{kind.name}: other {other}" if other else f"{kind.name}: the same"] += 1
+    together = whole["4 slots"]["ended"]
     found = {
-        "killed": killed, "ends": ends, "given up": given_up, "in vain": _in_vain(whole[4])
-    }  # fmt: skip
+        "killed": killed,
+        "ends": ends,
+        "given up": sum(not trial["complete"] for trial in together["trials"]),
+        "in vain": _in_vain(together),
+        "cut": {name: ended["ended"]["cut"] for name, ended in whole.items()},
+    }
     sys.stdout.write(json.dumps(found) + "\n")
+
+
+def _whole(folder: Path, kind: Kind) -> Any:
+    """Return the end of a search that is never killed."""
+    here = _alone(folder, f"whole {kind.name}")
+    start(here, kind, Death(0, torn=False))
+    return _ended(here)
+
+
+def _ended(folder: Path) -> Any:
+    return json.loads((folder / "ended.json").read_text())
 
 
 def _in_vain(ended: dict[str, Any]) -> int:

@@ -25,11 +25,12 @@ def test_killed_at_fifty_points_it_ends_the_same(tmp_path: Path) -> None:
     *where, last = done.stdout.splitlines()
     found = json.loads(last)
     assert found["killed"] == len(where) == KILLS
-    assert set(found["ends"]) == {"1 slots: the same", "4 slots: the same"}
+    assert set(found["ends"]) == {f"{kind}: the same" for kind in found["cut"]}
+    assert found["cut"] == {"1 slot": False, "4 slots": False, "a budget": True}
     assert found["given up"] > 2
     assert found["in vain"] > 0
     steps = {line.split()[0] for line in where}
     assert steps == {"asked", "answered", "writing", "written"}
     files = {line.split()[1] for line in where if " " in line}
-    assert files == {"calls.jsonl", "rows.jsonl", "study.journal"}
+    assert files == {"calls.jsonl", "ledger.jsonl", "rows.jsonl", "study.journal"}
     assert any("half a line" in line for line in where)
