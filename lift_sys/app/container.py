@@ -21,6 +21,7 @@ from lift_sys.app.export import build_program
 from lift_sys.app.models import model_source
 from lift_sys.app.task_job import TaskAnswer, TaskJob
 from lift_sys.errors import BudgetSpent, ConfigError, InfrastructureError, LiftError
+from lift_sys.inference import catalogue
 from lift_sys.inference.failures import RefusedError
 from lift_sys.inference.replay import Engine, StoredCall
 from lift_sys.sandbox import Sandbox, create_sandbox
@@ -149,6 +150,7 @@ def _place(*, unsafe: bool) -> Place:
 
 
 def _row(asked: TaskJob, place: Place) -> Row:
+    catalogue.use(asked.own_models)
     program = build_program(asked.program, place.sandbox).with_models(place.models)
     evaluator = make_evaluator(asked.program.model.id, place.sandbox, MemoryRows(), place.models)
     prepared = evaluator.prepare(program, asked.label, asked.rollout)

@@ -21,7 +21,7 @@ from lift_sys.errors import ConfigError, InfrastructureError
 from lift_sys.inference import catalogue
 from lift_sys.inference.budget import Account
 from lift_sys.inference.charge import Charge
-from lift_sys.inference.model_info import FREE
+from lift_sys.inference.model_info import FREE, ModelInfo
 from lift_sys.inference.replay import Calls, StoredCall
 from lift_sys.ir.schema import WIRE_VERSION
 from lift_sys.tasks import Task
@@ -169,7 +169,13 @@ class ContainerExecutor:
             label=prepared.label,
             rollout=prepared.rollout,
             unsafe=self.config.executor.unsafe,
+            own_models=_own_models(),
         )
+
+
+def _own_models() -> tuple[ModelInfo, ...]:
+    known, shipped = catalogue.all_models(), catalogue.shipped()
+    return tuple(info.model_copy(update={"urls": ()}) for info in known if info not in shipped)
 
 
 def _row(answer: TaskAnswer, task: Task, key: str) -> Row:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from lift_sys.app.export import Artifact
 from lift_sys.config import Budget
+from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.replay import StoredCall
 from lift_sys.record import Versioned
 from lift_sys.tasks import Task
@@ -24,6 +25,8 @@ class TaskJob(Versioned):
         unsafe: Whether generated code may run where no sandbox layer holds.
         budget: What the calls there may spend; the one that reaches it is the last.
         known: Answers that were generated for it before a budget ended it.
+        own_models: The user's own entries, without addresses: a model may be one of them, and its
+            row's address depends on all that may be named.
     """
 
     current_version: ClassVar[int] = 1
@@ -36,6 +39,7 @@ class TaskJob(Versioned):
     unsafe: bool
     budget: Budget = Budget()
     known: tuple[StoredCall, ...] = ()
+    own_models: tuple[ModelInfo, ...] = ()
 
 
 class TaskAnswer(Versioned):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,25 @@ def test_other_code_in_a_container_is_refused(
     with pytest.raises(ConfigError, match="a container has other code"):
         start(tmp_path, *IN_ONE)
     assert not list((tmp_path / "runs").glob("*/rows.jsonl"))
+
+
+@pytest.fixture
+def own_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The address of a server of the user's own, which is in no container."""
+    address = "http://127.0.0.1:1/v1"
+    (tmp_path / "models.toml").write_text(f'[own]\nbackend = "vllm"\nurls = ["{address}"]\n')
+    monkeypatch.setenv("LIFT_CATALOGUE", str(tmp_path / "models.toml"))
+    yield address
+    catalogue.use(())
+
+
+def test_models_of_the_users_own_do_not_stand_in_the_way(
+    modal: StandingModal, here: Model, own_model: str, tmp_path: Path
+) -> None:
+    start(tmp_path, *IN_ONE)
+
+    assert list(run_of(tmp_path).rows())
+    assert not any(own_model in job for job in modal.sent)
 
 
 def test_without_the_package_one_sentence_says_how_to_get_it(
