@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from lift_sys.inference.chat import Answer
+from lift_sys.inference.deadline import one_call
 from lift_sys.inference.endpoint import Endpoint, Service
 from lift_sys.inference.engine import Connected
 from lift_sys.inference.failures import EngineError, StatusError
@@ -89,7 +90,7 @@ def connect(
         except StatusError as error:
             raise _with_remedy(error, info) from None
 
-    return Connected(validated(send), servers.close)
+    return Connected(one_call(validated(send), info.timeout), servers.close)
 
 
 async def _asked(endpoint: Endpoint, body: dict[str, Any]) -> Answer:
@@ -100,7 +101,7 @@ def messages_body(body: dict[str, Any], info: ModelInfo) -> dict[str, Any]:
     """Return the body of a Messages request; the system prompt, the constant part, is cached.
 
     Raises:
-        EngineError: The request names a temperature and ``top_p``.
+        StatusError: The request names a temperature and ``top_p``.
     """
     system = [m["content"] for m in body["messages"] if m["role"] == "system" and m["content"]]
     made: dict[str, Any] = {
@@ -141,7 +142,7 @@ def read_answer(reply: dict[str, Any], where: str) -> Answer:
             cached_tokens=cached,
             completion_tokens=usage["output_tokens"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         msg = f"{where} answered with JSON that is no message; check the URL"
         raise EngineError(msg) from error
 
@@ -157,7 +158,7 @@ def _sampling(body: dict[str, Any], info: ModelInfo) -> dict[str, Any]:
             f"{info.id} takes a temperature or top_p, not both; set top_p to 'model',"
             f" or the temperature to {DEFAULT_TEMPERATURE}"
         )
-        raise EngineError(msg)
+        raise StatusError(msg)
     return made | {"top_p": body["top_p"]}
 
 

@@ -95,7 +95,6 @@ _SHIPPED = (
         price=Price(million_input=3.0, million_output=15.0, as_of=PRICES_AS_OF),
         key="ANTHROPIC_API_KEY",
         concurrency=8,
-        context=200_000,
     ),
 )
 _models: dict[str, ModelInfo] = {info.id: info for info in _SHIPPED}

@@ -19,6 +19,7 @@ from jsonschema.exceptions import best_match
 
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.engine import Send
+from lift_sys.inference.server_words import whole
 
 REPAIR_TURNS = 2
 """Most times that a model is told what is wrong with its JSON, in one call."""
@@ -88,7 +89,7 @@ def validated(send: Send) -> Send:
             try:
                 return replace(answer, text=conforming(answer.text, schema))
             except MisfitError as error:
-                body = _asked_again(body, answer.text, str(error))
+                body = _asked_again(body, answer.text, whole(str(error)))
             answer = _after(answer, await send(body))
         return _read(answer, schema)
 
