@@ -25,7 +25,7 @@ from lift_sys.inference.failures import EngineError, StatusError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.servers import Servers
-from lift_sys.inference.tolerant import ANY_OBJECT, in_words, schema_of, validated
+from lift_sys.inference.tolerant import ANY_OBJECT, Validated, in_words, schema_of
 
 URL = "https://api.anthropic.com/v1"
 VERSION = "2023-06-01"
@@ -89,7 +89,7 @@ def connect(
         except StatusError as error:
             raise _with_remedy(error, info) from None
 
-    return Connected(validated(send), servers.close)
+    return Connected(Validated(send), servers.close)
 
 
 async def _asked(endpoint: Endpoint, body: dict[str, Any]) -> Answer:

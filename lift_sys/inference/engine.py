@@ -39,6 +39,11 @@ class Connected:
     send: Send
     close: Callable[[], Coroutine[Any, Any, None]]
 
+    @property
+    def turns(self) -> int:
+        """Most requests that become one answer."""
+        return getattr(self.send, "turns", 1)
+
     async def __call__(self, body: dict[str, Any]) -> Answer:
         """Answer a chat body."""
         return await self.send(body)
@@ -90,6 +95,7 @@ class ChatEngine:
     Attributes:
         model: As given.
         concurrency: As given.
+        turns: Most requests that become one answer where it has a form.
     """
 
     supports_response_schema = True
@@ -100,6 +106,7 @@ class ChatEngine:
     def __init__(self, send: Send, model: str, *, concurrency: int = 16) -> None:
         self.model = model
         self.concurrency = concurrency
+        self.turns: int = getattr(send, "turns", 1)
         self._send = send
         self._meter = Meter()
         self._turn: asyncio.Semaphore | None = None

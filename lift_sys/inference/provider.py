@@ -28,7 +28,7 @@ from lift_sys.inference.failures import (
 )
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries, worth_trying_again
-from lift_sys.inference.tolerant import in_words, validated
+from lift_sys.inference.tolerant import Validated, in_words
 
 _LONGEST_WORDS = 300
 _NO_COMPLETION = re.compile(r"invalid response from LLM endpoint|'choices' that is not a list")
@@ -64,7 +64,7 @@ def connect(info: ModelInfo, key: str | None, *, retries: Retries | None = None)
     async def send(body: dict[str, Any]) -> Answer:
         return _answer(await asking.ask(in_words(body) if words else body), info)
 
-    return validated(send)
+    return Validated(send)
 
 
 def refuse_unservable(info: ModelInfo, key: str | None) -> None:

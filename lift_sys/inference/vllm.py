@@ -26,7 +26,7 @@ from lift_sys.inference.failures import EngineError, StatusError, UnavailableErr
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.servers import HEALTH, Servers
-from lift_sys.inference.tolerant import in_words, validated
+from lift_sys.inference.tolerant import Validated, in_words
 from lift_sys.ir.schema_lint import lint_schema
 
 CHAT = "/chat/completions"
@@ -79,7 +79,7 @@ def connect(
     servers = Servers.at(info.urls, service, retries, transport)
     backend = VllmBackend(info, servers)
     in_schema = info.structured != "words"
-    send = backend.send if in_schema else validated(lambda body: backend.send(in_words(body)))
+    send = backend.send if in_schema else Validated(lambda body: backend.send(in_words(body)))
     return Connected(send, servers.close)
 
 
