@@ -19,14 +19,13 @@ from typing import Any
 import httpx
 
 from lift_sys.inference.chat import Answer
-from lift_sys.inference.deadline import one_call
 from lift_sys.inference.endpoint import Endpoint, Service
-from lift_sys.inference.engine import Connected
+from lift_sys.inference.engine import Connected, Timed
 from lift_sys.inference.failures import EngineError, StatusError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.servers import Servers
-from lift_sys.inference.tolerant import ANY_OBJECT, in_words, schema_of, validated
+from lift_sys.inference.tolerant import ANY_OBJECT, Validated, in_words, schema_of
 
 URL = "https://api.anthropic.com/v1"
 VERSION = "2023-06-01"
@@ -90,7 +89,7 @@ def connect(
         except StatusError as error:
             raise _with_remedy(error, info) from None
 
-    return Connected(one_call(validated(send), info.timeout), servers.close)
+    return Connected(Timed(Validated(send), info.timeout), servers.close)
 
 
 async def _asked(endpoint: Endpoint, body: dict[str, Any]) -> Answer:

@@ -7,13 +7,9 @@ Both follow the context, as the ledger of ``usage`` does.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 _until: ContextVar[float | None] = ContextVar("lift_sys_until", default=None)
 _call_ends: ContextVar[float | None] = ContextVar("lift_sys_call_ends", default=None)
@@ -36,20 +32,17 @@ def left() -> float | None:
     return None if until is None else max(0.0, until - time.monotonic())
 
 
-def one_call(send: Callable[[T], Awaitable[R]], seconds: float) -> Callable[[T], Awaitable[R]]:
-    """Return a backend all of whose requests for one call end within some seconds of its begin.
+@contextmanager
+def one_call(seconds: float) -> Iterator[None]:
+    """Let all requests of one call end within some seconds from now.
 
-    Its requests ask ``at_most`` for their time, so that the one that is late says so itself.
+    They ask ``at_most`` for their time, so that the one that is late says so itself.
     """
-
-    async def answer(asked: T) -> R:
-        token = _call_ends.set(time.monotonic() + seconds)
-        try:
-            return await send(asked)
-        finally:
-            _call_ends.reset(token)
-
-    return answer
+    token = _call_ends.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _call_ends.reset(token)
 
 
 def at_most(seconds: float) -> float:

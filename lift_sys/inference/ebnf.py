@@ -80,7 +80,7 @@ def _bare(schema: Any) -> Any:
 
 def _literal(value: Any) -> str:
     """Return what matches the JSON of a value; JSON escapes in the way that EBNF does."""
-    return json.dumps(json.dumps(value, ensure_ascii=False))
+    return json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
 
 
 def _text(end: str, rules: Rules) -> str:

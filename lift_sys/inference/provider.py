@@ -19,8 +19,8 @@ from lift_sys.errors import ConfigError, ModelError
 from lift_sys.inference.anthropic import REFUSED
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.credentials import check_key, refuse_two, secrets_in, without_secrets
-from lift_sys.inference.deadline import at_most, one_call
-from lift_sys.inference.engine import Send
+from lift_sys.inference.deadline import at_most
+from lift_sys.inference.engine import Timed
 from lift_sys.inference.failures import (
     EngineError,
     PromptTooLongError,
@@ -31,7 +31,7 @@ from lift_sys.inference.failures import (
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries, worth_trying_again
 from lift_sys.inference.server_words import does_not_fit, is_page, page_words, whole
-from lift_sys.inference.tolerant import in_words, validated
+from lift_sys.inference.tolerant import Validated, in_words
 
 _LONGEST_WORDS = 300
 _NO_COMPLETION = re.compile(
@@ -44,7 +44,7 @@ _NO_KEY = "none"
 """Sent to a server that wants no key, because clients insist on one."""
 
 
-def connect(info: ModelInfo, key: str | None, *, retries: Retries | None = None) -> Send:
+def connect(info: ModelInfo, key: str | None, *, retries: Retries | None = None) -> Timed:
     """Return what asks a model of any provider that litellm knows.
 
     JSON of a schema is asked for by the provider's own means where litellm says that the model has
@@ -72,7 +72,7 @@ def connect(info: ModelInfo, key: str | None, *, retries: Retries | None = None)
         response = await asking.ask(in_words(body) if words else body)
         return _answer(response, asking.where)
 
-    return one_call(validated(send), info.timeout)
+    return Timed(Validated(send), info.timeout)
 
 
 def refuse_unservable(info: ModelInfo, key: str | None) -> None:

@@ -20,14 +20,13 @@ import httpx
 
 from lift_sys.errors import ConfigError
 from lift_sys.inference.chat import Answer
-from lift_sys.inference.deadline import one_call
 from lift_sys.inference.endpoint import Endpoint, Service
-from lift_sys.inference.engine import Connected
+from lift_sys.inference.engine import Connected, Timed
 from lift_sys.inference.failures import EngineError, StatusError, UnavailableError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.servers import HEALTH, Servers
-from lift_sys.inference.tolerant import in_words, validated
+from lift_sys.inference.tolerant import Validated, in_words
 from lift_sys.ir.schema_lint import lint_schema
 
 CHAT = "/chat/completions"
@@ -80,8 +79,8 @@ def connect(
     servers = Servers.at(info.urls, service, retries, transport)
     backend = VllmBackend(info, servers)
     in_schema = info.structured != "words"
-    send = backend.send if in_schema else validated(lambda body: backend.send(in_words(body)))
-    return Connected(one_call(send, info.timeout), servers.close)
+    send = backend.send if in_schema else Validated(lambda body: backend.send(in_words(body)))
+    return Connected(Timed(send, info.timeout), servers.close)
 
 
 class VllmBackend:

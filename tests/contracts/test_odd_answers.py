@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lift_sys.inference.failures import EngineError, StatusError, TimedOutError
+from lift_sys.inference.tolerant import REPAIR_TURNS
 from lift_sys.inference.usage import recording
 from tests.contracts import fake_model
-from tests.contracts.backends import KEY, Rig, params
+from tests.contracts.backends import KEY, Backend, Rig, params
 from tests.contracts.fake_server import FakeServer, Fault
 from tests.contracts.test_answers import AS_JSON, SCHEMA, ask, complete
 
@@ -82,7 +84,7 @@ def wrong_text(body: dict[str, Any], text: Any) -> None:
         body["content"] = text
 
 
-ODD = {
+ODD: dict[str, Callable[[dict[str, Any]], None]] = {
     "negative usage": lambda body: wrong_usage(body, -1),
     "no usage": without_usage,
     "a list for a text": lambda body: wrong_text(body, [{"type": "text", "value": "hello"}]),
@@ -160,3 +162,10 @@ def test_a_call_with_all_its_requests_is_given_up_after_its_time(
         engine.complete(ask(response_format=AS_JSON))
 
     assert time.perf_counter() - began < 1.1
+
+
+@over_http
+def test_an_engine_tells_how_many_requests_may_become_one_answer(
+    rig: Rig, backend: Backend
+) -> None:
+    assert rig.engine.turns == (1 if backend.name == "vllm" else 1 + REPAIR_TURNS)

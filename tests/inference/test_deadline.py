@@ -80,13 +80,14 @@ def test_an_answer_in_time_is_given(awaited: bool) -> None:
 
 
 def test_all_requests_of_one_call_share_its_time() -> None:
-    async def send(_: str) -> list[float]:
-        first = at_most(5)
-        await asyncio.sleep(0.02)
-        return [first, at_most(5), at_most(0.001)]
+    async def call(seconds: float) -> list[float]:
+        with one_call(seconds):
+            first = at_most(5)
+            await asyncio.sleep(0.02)
+            return [first, at_most(5), at_most(0.001)]
 
     async def calls() -> list[list[float]]:
-        return await asyncio.gather(*(one_call(send, seconds)("x") for seconds in (2, 0.01, 50)))
+        return await asyncio.gather(*map(call, (2, 0.01, 50)))
 
     (first, later, short), (_, late, _), (whole, *_) = asyncio.run(calls())
     assert 1.5 < later < first <= 2

@@ -195,7 +195,7 @@ TRANSLATED: dict[str, Any] = {
     **{name: sent for name, _, sent in ours()},
     "text": TEXT,
     "quoted": closed(**{'a "b"\\ é': TEXT}),
-    "values": {"enum": ["a", 'b"\\\n', 1, 1.5, True, None, "é"]},
+    "values": {"enum": ["a", 'b"\\\n', 1, 1.5, True, None, "é😀"]},
     "one item": {"type": "array", "items": TEXT, "maxItems": 1},
     "nested": {
         "type": "array",
