@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lift_sys.inference.native import NativeServer
+from tests.inference import tiny_gguf
 from tests.inference.tiny_gguf import write_gguf
 from tests.ir.byte_grammars import WORDS, accepts, as_ebnf
 from tests.ir.schemas import ours
@@ -72,3 +74,27 @@ def test_what_it_writes_has_something_to_tell(llama: NativeServer) -> None:
     for part in ("\\\\", '": "', '", "', r"\n {4}", r'"\w+: \w'):
         assert sum(bool(re.search(part, text)) for text in texts) >= 5, part
     assert sum(not text.isascii() for text in texts) >= 5
+
+
+def test_an_answer_that_llama_cpp_cannot_read_is_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_gguf, "NEVER", 0.0)  # bytes in any order, which is no UTF-8
+    write_gguf(tmp_path / "bytes.gguf", WORDS, {'"': 2.0})
+    form = {"name": "answer", "schema": OURS["basic-json-3"][1], "strict": True}
+    body = {
+        "messages": [{"role": "user", "content": "Go on."}],
+        **FREE,
+        "max_tokens": 200,
+        "response_format": {"type": "json_schema", "json_schema": form},
+    }
+    with closing(NativeServer(tmp_path / "bytes.gguf", threads=1, context=512, slots=1)) as server:
+        answers = [server.chat(body | {"seed": seed}, lambda: False) for seed in range(12)]
+    unread = [answer for answer in answers if answer.generation_seconds is None]
+    assert unread  # as the server says of them
+    for answer in unread:
+        assert answer.finish_reason == "stop"
+        assert answer.prompt_tokens > 0
+        assert 0 < answer.completion_tokens <= 200
+        with pytest.raises(ValueError, match="JSON"):
+            OURS["basic-json-3"][0].model_validate_json(answer.text)
