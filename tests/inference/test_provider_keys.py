@@ -14,6 +14,7 @@ from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.provider import connect
 from tests.inference.chat_server import BODY, KEY, QUICK, Server, failure
 
+pytestmark = pytest.mark.filterwarnings("ignore:Item 'summary' on TypedDict")  # litellm's own
 ENVIRONMENT_KEY = "sk-of-the-environment"
 
 
