@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from lift_sys.app.export import load_artifact
+from lift_sys.app.journal import open_journal
 from lift_sys.sandbox import create_sandbox, judge
 from lift_sys.tasks import Case
+from optimizers.trials import Told
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -24,10 +26,14 @@ LIFT = (sys.executable, "-m", "lift_sys.app.cli")
 JOB = {
     "pool_tasks": 1,
     "demos": 1,
-    "dev_tasks": 2,
+    "dev_tasks": 1,
     "test_tasks": 1,
     "trials": 2,
     "space": {"code_sees": ["ir", "spec"], "temperature": [0.0, 0.7], "n": [1, 2]},
+    "first_points": [
+        {"demos": "none", "code_sees": "spec", "temperature": 0.7, "n": 2},
+        {"demos": "none", "code_sees": "spec", "temperature": 0.0, "n": 1},
+    ],
 }
 
 
@@ -64,20 +70,34 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def rows(runs: Path) -> list[dict[str, Any]]:
-    files = list(runs.glob("*/rows.jsonl"))
+def kept(runs: Path, name: str) -> list[dict[str, Any]]:
+    """Return the lines of a file of the run."""
+    files = list(runs.glob(f"*/{name}.jsonl"))
     if not files:
         return []
     return [json.loads(line) for line in files[0].read_text().splitlines()]
 
 
-def wait_for_rows(runs: Path, count: int, process: subprocess.Popen[str]) -> None:
+def rows(runs: Path) -> list[dict[str, Any]]:
+    return kept(runs, "rows")
+
+
+def wait_for(runs: Path, count: int, name: str, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
-        if len(rows(runs)) >= count:
+        if len(kept(runs, name)) >= count:
             return
         time.sleep(0.05)
-    pytest.fail(f"no {count} rows: {process.communicate()[0]}")
+    pytest.fail(f"no {count} {name}: {process.communicate()[0]}")
+
+
+def tried(runs: Path) -> list[dict[str, Any]]:
+    """Return the points of the search, in the order of its trials."""
+    (journal,) = runs.glob("*/study.journal")
+    (study,) = open_journal(journal).get_all_studies()
+    trials = open_journal(journal).get_all_trials(study._study_id)
+    told = [Told.model_validate_json(trial.user_attrs["told"]) for trial in trials]
+    return [each.trial.point for each in told]
 
 
 def outcome(runs: Path) -> dict[str, Any]:
@@ -113,15 +133,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory, model_path: Path) -> Path
 def test_killed_and_started_again_it_ends_with_the_same_result(
     finished: Path, tmp_path: Path
 ) -> None:
-    for kill_after in (1, 3, 5):
+    # The pool's task takes two answers; the next ones are samples of the first trial.
+    for kill_after, what in ((3, "calls"), (5, "calls"), (3, "rows")):
         process, runs = start(tmp_path, "runs")
-        wait_for_rows(runs, kill_after, process)
+        wait_for(runs, kill_after, what, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     process, runs = start(tmp_path, "runs")
     finish(process)
 
     assert outcome(runs) == outcome(finished)
+    assert [(point["temperature"], point["n"]) for point in tried(runs)] == [(0.7, 2), (0.0, 1)]
+    assert tried(runs) == tried(finished)
 
 
 def test_the_test_set_was_opened_once_and_stays_so(finished: Path) -> None:
@@ -180,7 +203,7 @@ def test_a_finished_job_is_shown_again_at_once(finished: Path) -> None:
 
 def test_interrupting_ends_the_job_at_once_and_it_can_go_on(tmp_path: Path) -> None:
     process, runs = start(tmp_path, "runs")
-    wait_for_rows(runs, 1, process)
+    wait_for(runs, 1, "rows", process)
     time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     started = time.monotonic()
