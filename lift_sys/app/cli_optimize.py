@@ -34,6 +34,13 @@ def optimize(
     ] = None,
     dev_tasks: Annotated[int | None, typer.Option(min=1, help="Dev tasks per trial.")] = None,
     test_tasks: Annotated[int | None, typer.Option(min=1, help="Most test tasks.")] = None,
+    drop_alpha: Annotated[
+        float | None,
+        typer.Option(min=0, help="Chance to give up a trial that would draw level."),
+    ] = None,
+    reevaluate: Annotated[
+        int | None, typer.Option(min=0, help="Best trials to run again with fresh samples.")
+    ] = None,
     budget: Annotated[
         list[str] | None,
         typer.Option(help="KEY=VALUE: most tokens, usd or seconds of the whole job; repeatable."),
@@ -79,7 +86,8 @@ def optimize(
     overrides = {
         "model": model, "optimizer": optimizer, "preset": preset, "seed": seed, "trials": trials,
         "search_tokens": search_tokens, "pool_tasks": pool_tasks, "dev_tasks": dev_tasks,
-        "test_tasks": test_tasks, "budget": jobs.read_budget(budget or ()),
+        "test_tasks": test_tasks, "drop_alpha": drop_alpha, "reevaluate": reevaluate,
+        "budget": jobs.read_budget(budget or ()),
         "objectives": objective or None, "wish": wish,
         "executor": jobs.read_executor(executor, containers, unsafe=unsafe),
     }  # fmt: skip

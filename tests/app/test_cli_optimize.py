@@ -31,3 +31,15 @@ def test_a_job_may_name_a_model_of_the_users_own(model: str, tmp_path: Path) -> 
 
     assert done.returncode == 0, done.stderr
     assert "## Space: " in done.stdout
+
+
+def test_racing_and_fresh_samples_are_options(tmp_path: Path) -> None:
+    job = ("optimize", "--explain", "--dev-tasks", "20", "--runs", str(tmp_path))
+    plain = lift(*job)
+    asked = lift(*job, "--reevaluate", "2", "--drop-alpha", "0.05")
+    wrong = lift(*job, "--drop-alpha", "1.5")
+
+    assert "| re-evaluation | 2 trials of 20 dev tasks |" in asked.stdout
+    assert "re-evaluation" not in plain.stdout
+    assert wrong.returncode == 2
+    assert "drop_alpha" in wrong.stderr
