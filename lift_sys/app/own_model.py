@@ -1,4 +1,4 @@
-"""A caller's own model: what tells it from others, and how a job keeps and pays for its answers."""
+"""A caller's own model: how a job keeps and pays for its answers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from typing import Any
 
 import dspy
 
+from lift_sys.app.own_identity import identity_of
 from lift_sys.config import Budget
 from lift_sys.errors import ConfigError
 from lift_sys.inference.budget import Account, pay_from
 from lift_sys.inference.replay import Calls, ReplayEngine
-from lift_sys.record import digest
-
-
-def describe_model(lm: dspy.LM) -> str:
-    """Return what tells a model from others: its name, what is asked of it, and its engine."""
-    settings = {key: value for key, value in lm.kwargs.items() if "key" not in key}
-    return digest([lm.model, {key: str(value) for key, value in settings.items()}])
 
 
 def check_counted(lm: dspy.LM, budget: Budget) -> None:
@@ -39,7 +33,7 @@ def paid_model(lm: dspy.LM, calls: Calls, account: Account) -> dspy.LM:
     if not _has_engine(lm):
         return lm
     engine: Any = lm.engine
-    paid = lm.copy(engine=ReplayEngine(engine, describe_model(lm), calls))
+    paid = lm.copy(engine=ReplayEngine(engine, identity_of(lm), calls))
     pay_from(account, paid, lm.model, None)
     return paid
 

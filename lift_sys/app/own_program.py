@@ -1,21 +1,19 @@
 """A caller's own program and metric, in the form in which a job runs and scores ours.
 
-Owns which fields of a task a program is given, what a metric's answer means, and what identifies
-code that is not ours. A program that raises has given no answer; a backend that fails ends the job.
+Owns which fields of a task a program is given, and what a metric's answer means. A program that
+raises has given no answer; a backend that fails ends the job.
 """
 
 from __future__ import annotations
 
 import inspect
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import dspy
 from dspy.utils.exceptions import LMError
 
 from lift_sys.errors import ConfigError, LiftError, ProviderError
-from lift_sys.record import digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from metrics.adapters import to_example
@@ -107,32 +105,3 @@ class OwnMetric:
         feedback = str(getattr(result, "feedback", ""))
         passed = value >= self._threshold
         return Score(value=value, passed=passed, status=None, feedback=feedback)
-
-
-def identity_of(*codes: object) -> str:
-    """Return what identifies programs and metrics: the SHA-256 of the source files behind them.
-
-    What has no source, as code typed into a session, is never the same twice.
-
-    Args:
-        codes: Modules, functions or other callables.
-    """
-    return digest([part for code in codes for part in _parts(code)])
-
-
-def _parts(code: object) -> Iterator[str]:
-    modules = [m for _, m in code.named_sub_modules()] if isinstance(code, dspy.Module) else []
-    things: list[Any] = [type(m) for m in modules] or [
-        code if inspect.isroutine(code) else type(code)
-    ]
-    for thing in dict.fromkeys(things):
-        yield f"{thing.__module__}.{thing.__qualname__}"
-        if not thing.__module__.startswith("dspy."):
-            yield _source(thing)
-
-
-def _source(thing: Any) -> str:
-    try:
-        return inspect.getsource(inspect.getmodule(thing) or thing)
-    except (OSError, TypeError):
-        return uuid.uuid4().hex
