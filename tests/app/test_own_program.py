@@ -87,6 +87,17 @@ def test_what_is_not_the_programs_fault_ends_the_job(
         ask(raising(error), TASK, 0)
 
 
+@pytest.mark.parametrize("returned", [None, "x = 1", {"code": "x = 1"}])
+def test_a_program_that_returns_no_prediction_is_refused(returned: Any) -> None:
+    class Returning(dspy.Module):
+        def forward(self, spec: str) -> Any:
+            return returned
+
+    kind = type(returned).__name__
+    with pytest.raises(ConfigError, match=f"Returning returned a {kind} for the task 't'; a "):
+        ask(Returning(), TASK, 0)
+
+
 @pytest.mark.parametrize(
     ("result", "value", "passed"),
     [

@@ -18,6 +18,7 @@ from lift_sys.inference.chat import chat_body
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Task
+from optimizers.recipes import RECIPES
 from optimizers.trials import Trial
 from tests.optimizers.half_known import answer as answer_ours
 
@@ -232,6 +233,22 @@ def test_a_program_that_fails_scores_nothing(tmp_path: Path) -> None:
 
     assert found.trials[0].passed == 0
     assert all("AdapterParseError" in f for f in found.report.results[0].failures.values())
+
+
+# The script proposes no instructions to COPRO; a KNN needs a program that shows the nearest demos.
+@pytest.mark.parametrize(
+    "optimizer", ["joint", *sorted(RECIPES.keys() - {"copro", "knn_few_shot"})]
+)
+def test_a_metric_that_raises_ends_the_study_in_one_sentence(
+    tmp_path: Path, optimizer: str
+) -> None:
+    def broken(*_: Any) -> float:
+        msg = "no such column"
+        raise KeyError(msg)
+
+    says = r"the metric 'broken' raised an error on the task '\w+' \(KeyError: 'no such column'\)"
+    with pytest.raises(ConfigError, match=says):
+        study(tmp_path, optimizer=optimizer, metric=broken, trials=8, demos=1)
 
 
 def test_a_backend_that_fails_ends_the_study(tmp_path: Path) -> None:
