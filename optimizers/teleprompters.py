@@ -164,11 +164,11 @@ def _surroundings(watch: Watch, seed: int) -> Iterator[None]:
             optuna.logging.set_verbosity(optuna.logging.WARNING)
             yield
     except Exception as error:
-        if watch.failure is None and isinstance(error, AdapterParseError):
+        if watch.failure is not None and watch.failure is not error:
+            raise watch.failure from error
+        if isinstance(error, AdapterParseError):
             raise ConfigError(UNREADABLE) from error
-        if watch.failure is None or watch.failure is error:
-            raise
-        raise watch.failure from error
+        raise
     finally:
         optuna.logging.set_verbosity(verbosity)
     watch.check()
