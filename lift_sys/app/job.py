@@ -20,6 +20,7 @@ from lift_sys.app.containers import check_executor
 from lift_sys.app.data import Data
 from lift_sys.app.final import GIVEN, usual_baselines
 from lift_sys.app.models import model_source, models_of_job, weights
+from lift_sys.app.own_checks import check_own_optimizer
 from lift_sys.app.own_identity import identity_of
 from lift_sys.app.own_model import check_counted
 from lift_sys.app.own_program import Metric, taken_fields
@@ -147,6 +148,7 @@ class Job:
         if self.own:
             taken_fields(self.program)
             check_own_hypers(self.program)
+            check_own_optimizer(self.optimizer, self.program)
         check_space(config, self.program)
         if not self.own:
             check_temperatures(config)

@@ -269,6 +269,15 @@ def test_a_backend_that_fails_ends_the_study(tmp_path: Path) -> None:
         ({"optimizer": "no_such"}, ConfigError, "there is no optimizer 'no_such'"),
         ({"colour": 1}, ConfigError, "no option 'colour'"),
         ({"tasks": []}, DatasetError, "no dev task"),
+        ({"tasks": [1, 2]}, DatasetError, "a list of lift_sys.Task, not int"),
+        ({"tasks": 3}, DatasetError, "a list of lift_sys.Task, not int"),
+        ({"dev": [None]}, DatasetError, "a list of lift_sys.Task, not NoneType"),
+        ({"program": 3}, ConfigError, "program is of type int; it must be a dspy.Module"),
+        ({"program": Own}, ConfigError, "program is the class Own; it must be a dspy.Module"),
+        ({"model": 3}, ConfigError, "model is of type int; it must be a dspy.LM"),
+        ({"metric": 3}, ConfigError, "metric is of type int; it must be a function"),
+        ({"optimizer": 3, "tasks": TASKS[:1], "dev": TASKS[1:]}, ConfigError, "optimizer is of"),
+        ({"optimizer": "knn_few_shot"}, ConfigError, "as the presets do; for another choose one"),
     ],
 )
 def test_what_cannot_be_used_is_refused(
