@@ -158,7 +158,7 @@ class Job:
             check_costs(config)
             check_prices(config.budget, models_of_job(config))
         else:
-            check_counted(self.lm, config.budget)
+            check_counted(self.lm, config.budget, config.costs)
         known = isinstance(self.program, SpecToCode) and self.lm is None
         start = self.program if known else None
         check_evaluation(config, self.data, start, joint=self.optimizer == JOINT)

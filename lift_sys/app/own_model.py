@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
@@ -13,17 +14,24 @@ from lift_sys.inference.budget import Account, pay_from
 from lift_sys.inference.replay import Calls, ReplayEngine
 
 
-def check_counted(lm: dspy.LM, budget: Budget) -> None:
-    """Refuse a budget that nobody can keep with this model.
+def check_counted(lm: dspy.LM, budget: Budget, costs: Sequence[str]) -> None:
+    """Refuse a budget that nobody can keep with this model, and costs that nobody can compare.
 
     Raises:
-        ConfigError: It is in USD, or the model has no engine whose answers are counted.
+        ConfigError: They are in USD, or the model has no engine whose answers are counted.
     """
     counted = _has_engine(lm)
     if budget.usd is not None or (budget != Budget() and not counted):
         msg = (
             f"what {lm.model} costs is not known here, so this budget cannot be kept; "
             "limit the trials"
+        )
+        raise ConfigError(msg)
+    unknown = [cost for cost in costs if cost == "usd" or not counted]
+    if unknown:
+        msg = (
+            f"what {lm.model} takes in {unknown[0]} is not known here, so programs cannot be "
+            "compared by it; leave it out of objectives and wish"
         )
         raise ConfigError(msg)
 

@@ -192,12 +192,16 @@ def test_a_budget_ends_the_search_and_the_report_says_so(tmp_path: Path) -> None
         study(tmp_path / "small", budget={"tokens": 60})
 
 
-def test_a_budget_that_nobody_can_keep_is_refused(tmp_path: Path) -> None:
+def test_a_cost_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     served = dspy.LM("openai/served", api_base="http://127.0.0.1:9/v1", api_key="none")
     with pytest.raises(ConfigError, match="openai/served costs is not known here"):
         study(tmp_path, model=served, budget={"tokens": 9_999})
     with pytest.raises(ConfigError, match="local/script costs is not known here"):
         study(tmp_path, budget={"usd": 1.0})
+    with pytest.raises(ConfigError, match="openai/served takes in tokens is not known here"):
+        study(tmp_path, model=served, objectives=("tokens",))
+    with pytest.raises(ConfigError, match="local/script takes in usd is not known here"):
+        study(tmp_path, objectives=("usd",))
 
 
 def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) -> None:
