@@ -37,6 +37,7 @@ OURS = ("lift_sys", "programs", "metrics", "optimizers")
 
 PASSED_ON = {
     "lift_sys.inference.native": "tells the native library how its threads wait",
+    "lift_sys.inference.provider": "never says a key that litellm may have read",
     "lift_sys.inference.sources": "hands the whole environment to pip and reads nothing of it",
     "lift_sys.sandbox.zygote": "empties it, in a process of its own",
 }

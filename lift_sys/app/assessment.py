@@ -75,7 +75,7 @@ def check_question(question: Question, data: TaskSet, budget: Budget) -> None:
     """Refuse what cannot be assessed, before anything is spent.
 
     Raises:
-        ConfigError: There are no tasks, the thresholds are not in order, two rungs would be the
+        ConfigError: There are no tasks, the thresholds are not in order, two rungs may be the
             same, or the budget cannot be kept.
         ModelError: There is no such model.
     """

@@ -249,7 +249,7 @@ def make_assessment(question: Question, data: TaskSet, climbed: Climbed) -> Asse
         floor=thresholds.floor,
         uses=question.uses,
         models=asdict(question.ladder),
-        rungs=_rungs(climbed, results, data.name, thresholds),
+        rungs=_rungs(climbed, results, data, thresholds),
         order=tuple(tried.rung for tried in measured),
         comparisons=paired(list(itertools.pairwise(results))),
         option=climbed.option,
@@ -263,7 +263,7 @@ def make_assessment(question: Question, data: TaskSet, climbed: Climbed) -> Asse
 
 
 def _rungs(
-    climbed: Climbed, results: Sequence[Result], data: str, thresholds: Thresholds
+    climbed: Climbed, results: Sequence[Result], data: TaskSet, thresholds: Thresholds
 ) -> tuple[RungReport, ...]:
     """Return every rung, whether or not the climb came to it."""
     found = {Rung(result.name): result for result in results}

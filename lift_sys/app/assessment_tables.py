@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lift_sys.app.assessment_report import Assessment, RungReport
 from lift_sys.app.assessment_words import percent
+from lift_sys.app.chain_use import chain_lines
 from lift_sys.app.plan_matrices import MATRICES, Line, Matrix, Measure
 from lift_sys.app.tables import comparison_line, failure_table
 
@@ -33,6 +34,7 @@ def markdown(made: Assessment) -> str:
     lines += [*_ladder(made), *_comparisons(made), *_option(made)]
     measured = [r.result for r in map(made.rung, made.order) if r.result]
     lines += failure_table({r.name: r.failure_categories for r in measured})
+    lines += chain_lines({r.name: r.chains for r in measured})
     for matrix in MATRICES:
         lines += _matrix(matrix, made)
     lines += _commands(made)
@@ -162,8 +164,5 @@ def _measured(measure: Measure, report: RungReport, made: Assessment) -> str:
 
 def _commands(made: Assessment) -> list[str]:
     shown = [report.command for report in made.rungs if report.result]
-    again = (
-        "Each rung again, from the same stored answers (where these are not all tasks of the set,"
-        f" with `--limit {made.tasks}`):"
-    )
+    again = "Each rung again, from the same stored answers (where `--runs` is the same):"
     return [again, "", *(f"- `{c}`" for c in shown), ""]

@@ -63,8 +63,8 @@ def check_backends(
             yield f"backend {model_id}: {wrong or told}", not wrong
     for chain in chains:
         lost = [name for name in chain.members if name in broken]
-        told = f"cannot ask {', '.join(lost)}" if lost else "all members answer"
-        yield f"backend {chain.id}: {told}", not lost
+        wrong = f"cannot ask {', '.join(lost)}" if lost else _refusal(chain.id)
+        yield f"backend {chain.id}: {wrong or 'all members answer'}", not wrong
 
 
 def is_configured(
@@ -76,6 +76,15 @@ def is_configured(
     if info.backend == "anthropic":
         return info.key in keys
     return info.id in mine and not info.members and (info.backend != "vllm" or bool(info.urls))
+
+
+def _refusal(model_id: str) -> str:
+    """Return why the catalogue refuses a model; empty if it does not."""
+    try:
+        catalogue.get(model_id)
+    except LiftError as error:
+        return str(error)
+    return ""
 
 
 @contextmanager
@@ -102,8 +111,11 @@ def _answers(
     """
     import dspy  # noqa: F401, PLC0415 - heavy, and not part of any check
 
+    if any(_backend_of(model_id) == "provider" for model_id in ids):
+        import litellm  # noqa: F401, PLC0415 - likewise
+
     answers: dict[str, Future[tuple[str, float]]] = {model_id: Future() for model_id in ids}
-    here = [model_id for model_id in ids if _runs_here(model_id)]
+    here = [model_id for model_id in ids if _backend_of(model_id) in _HERE]
 
     def work(names: list[str]) -> None:
         for name in names:
@@ -123,11 +135,9 @@ def _answers(
         yield name, wrong, seconds
 
 
-def _runs_here(model_id: str) -> bool:
-    try:
-        return catalogue.get(model_id).backend in _HERE
-    except LiftError:
-        return False
+def _backend_of(model_id: str) -> str:
+    """Return what serves a model; empty where the catalogue refuses it."""
+    return "" if _refusal(model_id) else catalogue.get(model_id).backend
 
 
 def _ask(model_id: str, keys: Mapping[str, str], models_dir: Path) -> tuple[str, float]:

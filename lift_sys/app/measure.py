@@ -42,12 +42,14 @@ class TaskSet:
         tasks: Its tasks, perhaps fewer than all.
         sha256: Of its file.
         is_test: Whether it was behind the gate.
+        limit: Most tasks that were asked for; ``None`` for all.
     """
 
     name: str
     tasks: tuple[Task, ...]
     sha256: str
     is_test: bool
+    limit: int | None = None
 
 
 def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
@@ -64,7 +66,7 @@ def load_set(name: str, limit: int | None, *, open_test: bool) -> TaskSet:
     if is_test and limit is not None:
         msg = f"{name!r} is a test set, which is opened whole: leave --limit out"
         raise ConfigError(msg)
-    return TaskSet(name, tuple(tasks[:limit]), file_sha256(path), is_test)
+    return TaskSet(name, tuple(tasks[:limit]), file_sha256(path), is_test, limit)
 
 
 def directory_of(model: str, data: TaskSet, runs: Path) -> Path:

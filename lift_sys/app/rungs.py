@@ -6,10 +6,13 @@ exactly a program of ``lift eval``, so both share run directories, rows and answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+import shlex
+from dataclasses import asdict, dataclass
 
 from lift_sys.app import environment
 from lift_sys.app.lineup import Wanted, make_lineup
+from lift_sys.app.measure import TaskSet
 from lift_sys.errors import ConfigError, ModelError
 from lift_sys.inference import catalogue
 from lift_sys.inference.lm import require_servable
@@ -49,20 +52,19 @@ class Ladder:
         """Refuse models that no rung could use.
 
         Raises:
-            ConfigError: Two rungs would be the same, or no stage can name Claude's id.
+            ConfigError: Two rungs may be the same.
             ModelError: There is no such model.
         """
         for model in self.ids:
             catalogue.get(model)
-        if self.large == self.small:
-            msg = f"--small and --large are both {self.small}; name a larger model with --large"
-            raise ConfigError(msg)
-        if self.claude not in {info.id for info in catalogue.all_models()}:
-            msg = (
-                f"--claude {self.claude} has no entry of its own, so that no stage can name it; "
-                "give it one in your models.toml, which lift doctor shows"
-            )
-            raise ConfigError(msg)
+        for (one, first), (other, second) in itertools.combinations(asdict(self).items(), 2):
+            # Fine-tuned weights write the whole answer, Claude the IR alone.
+            if first == second and {one, other} != {"claude", "tuned"}:
+                msg = (
+                    f"--{one} and --{other} are both {first}, so that two rungs may be the same; "
+                    f"name another model with --{other}"
+                )
+                raise ConfigError(msg)
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,14 @@ class Point:
         """What ``lift eval`` calls it."""
         return ", ".join([self.preset, *self.settings])
 
-    def command(self, data: str) -> str:
-        """Return the command that measures the same."""
-        settings = "".join(f" --set {setting}" for setting in self.settings)
-        return f"lift eval --preset {self.preset}{settings} --model {self.model} --data {data}"
+    def command(self, data: TaskSet) -> str:
+        """Return the command that measures the same, as a shell takes it."""
+        words = ["lift", "eval", "--preset", self.preset]
+        words += [word for setting in self.settings for word in ("--set", setting)]
+        words += ["--model", self.model, "--data", data.name]
+        words += ["--limit", str(data.limit)] if data.limit is not None else []
+        words += ["--open-test"] if data.is_test else []
+        return shlex.join(words)
 
     def program(self, sandbox: Sandbox) -> Program:
         """Return the program.

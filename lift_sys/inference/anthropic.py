@@ -20,12 +20,12 @@ import httpx
 
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.endpoint import Endpoint, Service
-from lift_sys.inference.engine import Connected
+from lift_sys.inference.engine import Connected, Timed
 from lift_sys.inference.failures import EngineError, StatusError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.servers import Servers
-from lift_sys.inference.tolerant import ANY_OBJECT, in_words, schema_of, validated
+from lift_sys.inference.tolerant import ANY_OBJECT, Validated, in_words, schema_of
 
 URL = "https://api.anthropic.com/v1"
 VERSION = "2023-06-01"
@@ -89,7 +89,7 @@ def connect(
         except StatusError as error:
             raise _with_remedy(error, info) from None
 
-    return Connected(validated(send), servers.close)
+    return Connected(Timed(Validated(send), info.timeout), servers.close)
 
 
 async def _asked(endpoint: Endpoint, body: dict[str, Any]) -> Answer:
@@ -100,7 +100,7 @@ def messages_body(body: dict[str, Any], info: ModelInfo) -> dict[str, Any]:
     """Return the body of a Messages request; the system prompt, the constant part, is cached.
 
     Raises:
-        EngineError: The request names a temperature and ``top_p``.
+        StatusError: The request names a temperature and ``top_p``.
     """
     system = [m["content"] for m in body["messages"] if m["role"] == "system" and m["content"]]
     made: dict[str, Any] = {
@@ -141,7 +141,7 @@ def read_answer(reply: dict[str, Any], where: str) -> Answer:
             cached_tokens=cached,
             completion_tokens=usage["output_tokens"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         msg = f"{where} answered with JSON that is no message; check the URL"
         raise EngineError(msg) from error
 
@@ -157,7 +157,7 @@ def _sampling(body: dict[str, Any], info: ModelInfo) -> dict[str, Any]:
             f"{info.id} takes a temperature or top_p, not both; set top_p to 'model',"
             f" or the temperature to {DEFAULT_TEMPERATURE}"
         )
-        raise EngineError(msg)
+        raise StatusError(msg)
     return made | {"top_p": body["top_p"]}
 
 

@@ -262,12 +262,14 @@ class PaidEngine:
             StoreError: The ledger could not be written.
         """
         body = chat_body(request)
+        turns = getattr(self._engine, "turns", 1) if "response_format" in body else 1
+        prompt_tokens, completion_tokens = most_tokens(body, turns)
         charge = Charge(
             call=call_key(request, self._weights),
             model=self._model,
             price=self._price,
-            prompt_tokens=most_tokens(body),
-            completion_tokens=body["max_tokens"],
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
         )
         with self._account.paying(charge) as note, recording() as made:
             response = self._engine.complete(request)

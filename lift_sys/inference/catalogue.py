@@ -95,7 +95,6 @@ _SHIPPED = (
         price=Price(million_input=3.0, million_output=15.0, as_of=PRICES_AS_OF),
         key="ANTHROPIC_API_KEY",
         concurrency=8,
-        context=200_000,
     ),
 )
 _models: dict[str, ModelInfo] = {info.id: info for info in _SHIPPED}
@@ -128,11 +127,11 @@ def get(model_id: str) -> ModelInfo:
 
     Raises:
         ModelError: There is no such id, and the message names the nearest one; or it is a chain of
-            no models, or of chains.
+            no models, or of chains; or it has members and is no chain.
     """
     if model_id in _models:
         info = _models[model_id]
-        return _checked(info) if info.backend == "chain" else info
+        return _checked(info) if info.backend == "chain" or info.members else info
     if BETWEEN in model_id:
         members = tuple(part.strip() for part in model_id.split(BETWEEN))
         return _checked(ModelInfo(id=model_id, backend="chain", name=model_id, members=members))
@@ -148,14 +147,21 @@ def _checked(chain: ModelInfo) -> ModelInfo:
     """Return a chain whose members all exist.
 
     Raises:
-        ModelError: One does not, or is a chain itself, or there is none.
+        ModelError: One does not, or is a chain itself, or there is none; or it is no chain.
     """
+    if chain.backend != "chain":
+        msg = (
+            f'model {chain.id} has members and backend = "{chain.backend}"; write backend = "chain"'
+            " into its entry, or leave members out"
+        )
+        raise ModelError(msg)
     if not chain.members:
         msg = f'the chain {chain.id} has no models; write members = ["SMALL", "LARGE"] into it'
         raise ModelError(msg)
     for member in chain.members:
-        known = _models.get(member)
-        if known is not None and known.backend == "chain":
+        entry = _models.get(member)
+        is_chain = entry.backend == "chain" if entry else BETWEEN in member
+        if is_chain:
             msg = f"the chain {chain.id} has the chain {member} in it; name that one's models"
             raise ModelError(msg)
         get(member)

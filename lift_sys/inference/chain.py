@@ -30,6 +30,7 @@ class ChainEngine:
     Args:
         info: The chain: the tries of each member, and the seconds that one answer may take.
         members: In the order in which they are asked.
+        caps: What was spent on them, by this chain and by others that share it; by default nothing.
     """
 
     supports_response_schema = True
@@ -37,10 +38,12 @@ class ChainEngine:
     supports_reasoning = False
     supported_params = SUPPORTED_PARAMS
 
-    def __init__(self, info: ModelInfo, members: Sequence[Member]) -> None:
+    def __init__(
+        self, info: ModelInfo, members: Sequence[Member], caps: Caps | None = None
+    ) -> None:
         self.info = info
         self.members = tuple(members)
-        self.caps = Caps()
+        self.caps = caps or Caps()
 
     @property
     def concurrency(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ BYTES_PER_TOKEN = 2
 TOKENS_PER_MESSAGE = 16
 """Most tokens that a chat template puts around a message."""
 
+TOKENS_PER_CORRECTION = 250
+"""Most tokens of what a model is told of an answer that does not fit, with its template."""
+
 
 @dataclass(frozen=True)
 class Charge:
@@ -23,7 +27,7 @@ class Charge:
         call: Its content address.
         model: Id of its model.
         price: What the model costs; ``None`` where that is not known.
-        prompt_tokens: Most that its prompt can have.
+        prompt_tokens: Most that its prompts can have.
         completion_tokens: Most that it can generate.
     """
 
@@ -43,7 +47,18 @@ class Charge:
         return self.price.of(prompt_tokens, completion_tokens, seconds) if self.price else 0.0
 
 
-def most_tokens(body: Mapping[str, Any]) -> int:
-    """Return about the most tokens that the prompt of a chat body can have."""
-    size = sum(len(m["content"].encode()) // BYTES_PER_TOKEN for m in body["messages"])
-    return size + TOKENS_PER_MESSAGE * len(body["messages"])
+def most_tokens(body: Mapping[str, Any], turns: int = 1) -> tuple[int, int]:
+    """Return about the most tokens that a call can send and generate.
+
+    Args:
+        body: Of the first chat request of the call.
+        turns: Most requests of the call: each further one repeats the one before, with its answer
+            and what is wrong with that.
+    """
+    generated: int = body["max_tokens"]
+    texts = [message["content"] for message in body["messages"]]
+    if turns > 1:  # the schema may be said in words
+        texts.append(json.dumps(body["response_format"]))
+    prompt = sum(len(t.encode()) // BYTES_PER_TOKEN + TOKENS_PER_MESSAGE for t in texts)
+    repeated = generated + TOKENS_PER_CORRECTION
+    return turns * prompt + turns * (turns - 1) // 2 * repeated, turns * generated

@@ -12,6 +12,7 @@ from dspy.lm15 import Message, Request, Response, TextPart
 from dspy.lm15 import Usage as TokenUsage
 
 from lift_sys.inference.failures import EngineError
+from lift_sys.inference.server_words import whole
 
 DEFAULT_MAX_TOKENS = 1024
 """Generated tokens after which an answer is cut off, where the request does not say."""
@@ -37,7 +38,8 @@ class Answer:
     """What a server gave for one chat request.
 
     Attributes:
-        text: The generated text.
+        text: The generated text; half a surrogate pair, which no file or request can hold, is
+            replaced by U+FFFD.
         finish_reason: ``stop``, ``length`` when it was cut off, or ``refusal`` when the model would
             not answer; the text then says so.
         prompt_tokens: Tokens of the prompt, cached ones included.
@@ -46,6 +48,10 @@ class Answer:
         prompt_seconds: Time spent on the prompt, in seconds.
         generation_seconds: Time spent generating, in seconds.
         logprobs: Log probability of each generated token, where the request asked for them.
+
+    Raises:
+        TypeError: The text, or the reason of its end, is none.
+        ValueError: A number of tokens is negative, or none.
     """
 
     text: str
@@ -56,6 +62,17 @@ class Answer:
     prompt_seconds: float | None = None
     generation_seconds: float | None = None
     logprobs: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        texts: tuple[object, ...] = (self.text, self.finish_reason)
+        if not all(isinstance(text, str) for text in texts):
+            msg = "an answer and the reason of its end are texts"
+            raise TypeError(msg)
+        counts = (self.prompt_tokens, self.cached_tokens, self.completion_tokens)
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
+            msg = "numbers of tokens are whole and not negative"
+            raise ValueError(msg)
+        object.__setattr__(self, "text", whole(self.text))
 
 
 def chat_body(request: Request) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class Connections(httpx.AsyncBaseTransport):
             httpx.TimeoutException: The server took no connection in time.
             httpx.ConnectError: It cannot be reached.
             httpx.ProxyError: The proxy does not let us through.
-            httpx.RequestError: It broke off, or what it sent is no HTTP.
+            httpx.RemoteProtocolError: What it sent is no HTTP.
+            httpx.RequestError: It broke off.
         """
         body = request.content
         try:
@@ -108,7 +109,11 @@ def _as_of_httpx(error: aiohttp.ClientError | ValueError) -> httpx.RequestError:
         return httpx.ProxyError(str(error.os_error))
     if isinstance(error, aiohttp.ClientConnectorError):
         return httpx.ConnectError(str(error.os_error))
-    return httpx.RemoteProtocolError(str(error))
+    if isinstance(error, aiohttp.InvalidURL) or not isinstance(error, aiohttp.ClientError):
+        return httpx.ConnectError(str(error))
+    if isinstance(error, aiohttp.ClientResponseError):
+        return httpx.RemoteProtocolError(str(error))
+    return httpx.ReadError(str(error))
 
 
 def _close_later(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:

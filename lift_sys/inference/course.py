@@ -51,7 +51,7 @@ class Member:
 
 
 class Caps:
-    """What a chain has spent on each member in this process; threads may share it."""
+    """What chains have spent on each of their members; threads may share it."""
 
     def __init__(self) -> None:
         self._spent: dict[str, float] = {}
@@ -68,6 +68,10 @@ class Caps:
     def reached(self, info: ModelInfo) -> bool:
         """Tell whether nothing more may be spent on a member."""
         return info.cap is not None and self._spent.get(info.id, 0.0) >= info.cap
+
+
+PROCESS_CAPS = Caps()
+"""What all chains of this process have spent."""
 
 
 class Course:

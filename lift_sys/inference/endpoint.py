@@ -1,8 +1,9 @@
 """One HTTP server that answers with JSON: the way from a request to its answer or one sentence.
 
 Owns time limits, retries and the words of every failure. Knows no provider: who asks
-says which headers go along and where an error body keeps its message. A key is in the headers
-alone; it is removed from everything that is said, also where a server repeats it.
+says which headers go along and where an error body keeps its message. Keys, and credentials in a
+URL, are in the headers alone; they are removed from everything that is said, also where a server
+repeats them.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import re
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import httpx
 
 from lift_sys.errors import ConfigError
 from lift_sys.inference.connections import CONNECT_SECONDS, Connections
+from lift_sys.inference.credentials import (
+    basic,
+    check_key,
+    refuse_two,
+    secrets_in,
+    without_secrets,
+)
+from lift_sys.inference.deadline import at_most
 from lift_sys.inference.failures import (
     EngineError,
     PromptTooLongError,
@@ -29,25 +35,13 @@ from lift_sys.inference.failures import (
     UnavailableError,
 )
 from lift_sys.inference.retries import Retries, answered_later, worth_trying_again
+from lift_sys.inference.server_words import does_not_fit, is_page, message_in, page_words
 
 _SAID = 300  # characters of a server's words that are passed on
 
-TOO_LONG = re.compile(
-    r"context (length|limit|window|size)|prompt is too long|max(imum)?[ _]model[ _]len", re.I
-)
-"""What servers say of a prompt that does not fit."""
-
 _HEADERS = {"content-type": "application/json", "accept-encoding": "gzip, deflate"}
 _parsed = functools.lru_cache(maxsize=64)(httpx.URL)  # parsing costs a tenth of a call
-_TITLE = re.compile(r"<(?:title|h1)[^>]*>([^<]*)<", re.I)
-
-
-def message_in(body: Any) -> str:
-    """Return the message of an error body of the form that most servers use; empty if none."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("detail") or ""
-    return error if isinstance(error, str) else json.dumps(error)
+_LONGEST_LABEL = 63  # characters of a host's name between two dots
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +100,9 @@ class Endpoint:
         url = _checked_url(service)
         self._headers = _checked_headers(service, url.userinfo)
         self._url = str(url.copy_with(userinfo=b"")).rstrip("/")
-        self._secrets = [text.split()[-1] for text in service.auth.values() if text]
-        self._where = f"{service.name} at {self._shown(self._url)}"
+        self._keys = [text.split()[-1] for text in service.auth.values() if text]
+        self._secrets = (*self._keys, *secrets_in(service.url))
+        self._where = f"{service.name} at {self._url}"
         self._connections: Connections | None = None
 
     @property
@@ -140,7 +135,7 @@ class Endpoint:
     async def _ask(
         self, method: str, path: str, content: bytes | None, retries: Retries, seconds: float
     ) -> dict[str, Any]:
-        deadline = asyncio.get_running_loop().time() + seconds
+        deadline = asyncio.get_running_loop().time() + at_most(seconds)
         failed = 0
         while True:
             try:
@@ -192,7 +187,7 @@ class Endpoint:
         if isinstance(data, dict):
             return data
         if _is_page(response):
-            why = f"answered with a web page{_titled(response)}, not with JSON"
+            why = f"answered with {page_words(response.text)}, not with JSON"
             raise StatusError(self._sentence(why, "check the URL"), response.status_code)
         why = "JSON that is broken or cut off" if response.content else "an empty body"
         raise _Lost(self._unavailable(f"answered with {why}", "see the server's log"))
@@ -203,7 +198,7 @@ class Endpoint:
         if worth_trying_again(status):
             why = f"cannot answer now ({status}){said and f': {said}'}"
             return _Lost(self._unavailable(why, "try again later"), response.headers)
-        if status == 413 or (status in {400, 422} and TOO_LONG.search(said)):
+        if does_not_fit(status, said):
             why = f"says that the prompt does not fit ({status}){said and f': {said}'}"
             return PromptTooLongError(self._sentence(why, "shorten it, or ask for fewer tokens"))
         why, remedy = self._refusal_words(path, response)
@@ -214,12 +209,14 @@ class Endpoint:
         if status in {401, 403}:
             name = self._service.key_name
             remedy = f"set the right key in {name}" if name else "name its key in the model's entry"
-            refused = "refuses the key" if self._secrets else "wants a key and none was sent"
+            if self._secrets and not self._keys:
+                return f"refuses the password in its URL ({status})", "correct it"
+            refused = "refuses the key" if self._keys else "wants a key and none was sent"
             return f"{refused} ({status})", remedy
         if status == 404:
             return f"does not know {path} or the model (404)", "check the URL and the model's name"
         if response.has_redirect_location:
-            target = self._shown(response.headers["location"])
+            target = response.headers["location"]
             return f"sends us on to {target} ({status})", "write the final URL"
         return f"refuses the request ({status})", "correct the request"
 
@@ -228,13 +225,9 @@ class Endpoint:
         try:
             text = self._service.message_in(json.loads(response.content))
         except (ValueError, RecursionError):
-            text = f"a web page{_titled(response)}" if _is_page(response) else response.text
-        return self._shown(" ".join(text.split())[:_SAID])
-
-    def _shown(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return re.sub(r"//[^/@\s]*@", "//", text)
+            text = page_words(response.text) if _is_page(response) else response.text
+        # A secret that is cut off would not be recognised.
+        return without_secrets(" ".join(text.split()), self._secrets)[:_SAID]
 
     def _unavailable(self, why: str, remedy: str) -> UnavailableError:
         return UnavailableError(self._sentence(why, remedy))
@@ -244,7 +237,7 @@ class Endpoint:
         return TimedOutError(self._sentence(why, "raise the model's timeout or ask for less"))
 
     def _sentence(self, why: str, remedy: str) -> str:
-        return f"{self._where} {why.rstrip('.')}; {remedy}"
+        return without_secrets(f"{self._where} {why.rstrip('.')}; {remedy}", self._secrets)
 
 
 def _checked_url(service: Service) -> httpx.URL:
@@ -252,22 +245,26 @@ def _checked_url(service: Service) -> httpx.URL:
         url = httpx.URL(service.url.strip())
     except (httpx.InvalidURL, TypeError):
         url = None
-    if url is None or url.scheme not in {"http", "https"} or not url.host or url.query:
-        shown = re.sub(r"//[^/@]*@|\?.*", lambda m: "//" if m[0][0] == "/" else "", service.url)
+    if url is None or url.scheme not in {"http", "https"} or not _has_host(url) or url.query:
+        shown = without_secrets(service.url).partition("?")[0]
         msg = f"{shown!r} is no URL of {service.name}; write one such as http://HOST:8000/v1"
         raise ConfigError(msg)
     return url
 
 
+def _has_host(url: httpx.URL) -> bool:
+    labels = url.raw_host.rstrip(b".").split(b".")
+    return bool(url.host) and max(map(len, labels)) <= _LONGEST_LABEL and (url.port or 1) < 2**16
+
+
 def _checked_headers(service: Service, userinfo: bytes) -> httpx.Headers:
     for text in service.auth.values():
-        if not text.isascii() or not text.isprintable() or text != text.strip():
-            name = service.key_name or "the environment"
-            msg = f"the key of {service.name} in {name} has characters that no key has; correct it"
-            raise ConfigError(msg)
+        check_key(text, service.name, service.key_name)
     headers = {**_HEADERS, **service.headers, **service.auth}
     if userinfo:
-        headers["authorization"] = f"Basic {b64encode(unquote_to_bytes(userinfo)).decode('ascii')}"
+        if service.auth.get("authorization"):
+            refuse_two(service.name, service.url, service.key_name)
+        headers["authorization"] = basic(userinfo)
     return httpx.Headers(headers)
 
 
@@ -276,16 +273,14 @@ def _connection_words(error: httpx.RequestError) -> tuple[str, str]:
         return f"cannot be reached ({error})", "is it running, and is the URL right?"
     if isinstance(error, httpx.ProxyError):
         return f"cannot be reached ({error})", "check the proxy"
-    return "broke off in the middle of an answer", "see the server's log"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return (
+            "answers with something that is no HTTP",
+            "check the URL: http or https, and the port",
+        )
+    remedy = "see the server's log, and whether the URL is http or https"
+    return "broke off in the middle of an answer", remedy
 
 
 def _is_page(response: httpx.Response) -> bool:
-    start = response.content[:200].lstrip().lower()
-    kind = response.headers.get("content-type", "")
-    return "text/html" in kind or start.startswith((b"<!doctype", b"<html"))
-
-
-def _titled(response: httpx.Response) -> str:
-    found = _TITLE.search(response.text[:20_000])
-    title = " ".join(found[1].split())[:80] if found else ""
-    return f" ({title})" if title else ""
+    return "text/html" in response.headers.get("content-type", "") or is_page(response.text)

@@ -17,7 +17,7 @@ from typing import Any, Self
 from dspy.lm15 import Request, Response
 
 from lift_sys.inference.chat import SUPPORTED_PARAMS, Answer, chat_body, to_response
-from lift_sys.inference.deadline import left
+from lift_sys.inference.deadline import left, one_call
 from lift_sys.inference.failures import EngineError, TimedOutError
 from lift_sys.inference.loop import submit
 from lift_sys.inference.usage import CallRecord, current_stage, note
@@ -39,9 +39,37 @@ class Connected:
     send: Send
     close: Callable[[], Coroutine[Any, Any, None]]
 
+    @property
+    def turns(self) -> int:
+        """Most requests that become one answer."""
+        return getattr(self.send, "turns", 1)
+
     async def __call__(self, body: dict[str, Any]) -> Answer:
         """Answer a chat body."""
         return await self.send(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A backend whose calls end after some time, however many requests one takes.
+
+    Attributes:
+        send: The backend.
+        seconds: That a call may take.
+    """
+
+    send: Send
+    seconds: float
+
+    @property
+    def turns(self) -> int:
+        """Most requests that become one answer."""
+        return getattr(self.send, "turns", 1)
+
+    async def __call__(self, body: dict[str, Any]) -> Answer:
+        """Answer a chat body."""
+        with one_call(self.seconds):
+            return await self.send(body)
 
 
 class Meter:
@@ -90,6 +118,7 @@ class ChatEngine:
     Attributes:
         model: As given.
         concurrency: As given.
+        turns: Most requests that become one answer where it has a form.
     """
 
     supports_response_schema = True
@@ -100,6 +129,7 @@ class ChatEngine:
     def __init__(self, send: Send, model: str, *, concurrency: int = 16) -> None:
         self.model = model
         self.concurrency = concurrency
+        self.turns: int = getattr(send, "turns", 1)
         self._send = send
         self._meter = Meter()
         self._turn: asyncio.Semaphore | None = None

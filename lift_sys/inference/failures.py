@@ -5,7 +5,7 @@ both, so a caller of a DSPy module catches ``lift_sys.errors.ProviderError`` as 
 
     EngineError
     ├── PromptTooLongError     the input is too large for the model
-    ├── StatusError            a server refused the request; asking again changes nothing
+    ├── StatusError            the request is refused; asking again changes nothing
     ├── UnavailableError       no answer could be had just now; another server may have one
     │   └── TimedOutError
     └── CancelledError
@@ -30,10 +30,10 @@ class PromptTooLongError(EngineError, ContextWindowExceededError):
 
 
 class StatusError(EngineError):
-    """A server refused the request, and would again.
+    """The request is refused, by a server or before it is sent, and would be again.
 
     Attributes:
-        status: HTTP status.
+        status: HTTP status; 0 where none says it.
         said: The server's own words; empty where it gave none.
     """
 

@@ -75,7 +75,7 @@ def chain_lm(info: ModelInfo, members: Sequence[dspy.LM]) -> dspy.LM:
     """
     from lift_sys.inference.breaker import breaker_of  # noqa: PLC0415 - heavy
     from lift_sys.inference.chain import ChainEngine  # noqa: PLC0415 - heavy
-    from lift_sys.inference.course import Member  # noqa: PLC0415 - heavy
+    from lift_sys.inference.course import PROCESS_CAPS, Member  # noqa: PLC0415 - heavy
 
     engine = ChainEngine(
         info,
@@ -83,6 +83,7 @@ def chain_lm(info: ModelInfo, members: Sequence[dspy.LM]) -> dspy.LM:
             Member(get(model_id), lm.engine, lm.model, breaker_of(model_id))
             for model_id, lm in zip(info.members, members, strict=True)
         ],
+        PROCESS_CAPS,
     )
     return _lm(info, engine, engine.for_await())
 

@@ -5,10 +5,12 @@ Owns no data and imports nothing heavy.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from lift_sys.record import Record, digest
 
@@ -52,9 +54,9 @@ class Price(Record):
         as_of: When this was written down; providers change their prices.
     """
 
-    hour: float = Field(default=0.0, ge=0)
-    million_input: float = Field(default=0.0, ge=0)
-    million_output: float = Field(default=0.0, ge=0)
+    hour: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    million_input: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    million_output: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     as_of: date | None = None
 
     @property
@@ -95,12 +97,13 @@ class ModelInfo(Record):
         hardware: What it needs, for a person.
         price: What it costs; ``None`` where that is not known.
         urls: Of the servers that answer, equal ones; by default the provider's own.
-        key: Name of the environment variable that holds the key of these servers; empty where they
-            want none.
+        key: Name of the environment variable, in capitals, that holds the key of these servers;
+            empty where they want none.
         concurrency: Most requests in flight at once, of all its servers together.
-        context: Most tokens of a prompt and its answer together.
-        timeout: Seconds after which a call that has not been answered is given up; of a chain, the
-            call of one member.
+        context: Most tokens of a prompt and its answer together, of weights in a folder; servers
+            know their own.
+        timeout: Seconds after which a call that a server has not answered is given up, all its
+            requests included; of a chain, the call of one member.
         members: Ids of a chain's models, in order.
         tries: Answers of one member of a chain that may be unusable before the next is asked;
             greedy ones are never asked for twice.
@@ -130,6 +133,17 @@ class ModelInfo(Record):
     structured: Structured | None = None
     sampling: bool = True
     cap: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_name(cls, key: str) -> str:
+        if re.fullmatch(r"([A-Z_][A-Z0-9_]*)?", key) is None:
+            kind, msg = (
+                "key_name",
+                "write the name of the variable, in capitals, not the key itself",
+            )
+            raise PydanticCustomError(kind, msg)
+        return key
 
     @property
     def embedded(self) -> bool:

@@ -209,8 +209,9 @@ class NativeServer:
         if chunks.stopped:
             msg = "the call was given up"
             raise CancelledError(msg)
-        answer = chunks.answer()
-        self._ledger.ran(plan.slot, tokens)
+        answer = chunks.answer(len(tokens))
+        if not chunks.misread:
+            self._ledger.ran(plan.slot, tokens)
         return answer
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -228,6 +229,10 @@ class NativeServer:
         if given.status != 200:
             raise EngineError(_refusal(data))
         return data
+
+
+_MISREAD = "does not match the expected"
+"""What llama.cpp says of an answer under a schema that it could not read to its end."""
 
 
 class _Chunks:
@@ -256,7 +261,15 @@ class _Chunks:
         self.stopped = self._stop()
         return self.stopped
 
-    def answer(self) -> Answer:
+    @property
+    def misread(self) -> bool:
+        """Whether the model did answer and the server could not read it, as broken UTF-8."""
+        message = str((self._error or {}).get("error", {}).get("message"))
+        return _MISREAD in message and any(self._text)
+
+    def answer(self, prompt_tokens: int) -> Answer:
+        if self.misread:  # its tokens are as many as its chunks
+            return Answer("".join(self._text), "stop", prompt_tokens, 0, sum(map(bool, self._text)))
         if self._error is not None:
             raise EngineError(_refusal(self._error))
         if not self._last or not self._finish:

@@ -59,4 +59,5 @@ def _model(path: Path, model_id: str, fields: Any) -> ModelInfo:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         msg = f"{path}: [{model_id}] {where}: {first['msg']}; see docs/backends.md"
-        raise ConfigError(msg) from error
+        # The error itself repeats the values, of which one may be a key.
+        raise ConfigError(msg) from None

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import json_repair
 from jsonschema import Draft202012Validator
@@ -19,6 +19,7 @@ from jsonschema.exceptions import best_match
 
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.engine import Send
+from lift_sys.inference.server_words import whole
 
 REPAIR_TURNS = 2
 """Most times that a model is told what is wrong with its JSON, in one call."""
@@ -69,30 +70,37 @@ def in_words(body: dict[str, Any]) -> dict[str, Any]:
     return rest | {"messages": asked}
 
 
-def validated(send: Send) -> Send:
-    """Return a backend whose answers fit the schema that the request asks for, where it asks.
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A backend whose answers fit the schema that the request asks for, where it asks.
 
     An answer that does not is sent back with what is wrong with it, ``REPAIR_TURNS`` times; the
     tokens of all turns are in the usage of the one answer. The last turn is returned as it is when
     it does not fit either, and so is any that was cut off or refused.
+
+    Attributes:
+        send: The backend behind it.
+        turns: Most requests that become one answer.
     """
 
-    async def ask(body: dict[str, Any]) -> Answer:
+    turns: ClassVar[int] = 1 + REPAIR_TURNS
+    send: Send
+
+    async def __call__(self, body: dict[str, Any]) -> Answer:
+        """Answer a chat body."""
         schema = schema_of(body)
         if schema is None:
-            return await send(body)
-        answer = await send(body)
+            return await self.send(body)
+        answer = await self.send(body)
         for _ in range(REPAIR_TURNS):
             if answer.finish_reason != "stop":
                 return answer
             try:
                 return replace(answer, text=conforming(answer.text, schema))
             except MisfitError as error:
-                body = _asked_again(body, answer.text, str(error))
-            answer = _after(answer, await send(body))
+                body = _asked_again(body, answer.text, whole(str(error)))
+            answer = _after(answer, await self.send(body))
         return _read(answer, schema)
-
-    return ask
 
 
 def schema_of(body: dict[str, Any]) -> dict[str, Any] | None:

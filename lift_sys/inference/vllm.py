@@ -21,12 +21,12 @@ import httpx
 from lift_sys.errors import ConfigError
 from lift_sys.inference.chat import Answer
 from lift_sys.inference.endpoint import Endpoint, Service
-from lift_sys.inference.engine import Connected
+from lift_sys.inference.engine import Connected, Timed
 from lift_sys.inference.failures import EngineError, StatusError, UnavailableError
 from lift_sys.inference.model_info import ModelInfo
 from lift_sys.inference.retries import Retries
 from lift_sys.inference.servers import HEALTH, Servers
-from lift_sys.inference.tolerant import in_words, validated
+from lift_sys.inference.tolerant import Validated, in_words
 from lift_sys.ir.schema_lint import lint_schema
 
 CHAT = "/chat/completions"
@@ -79,8 +79,8 @@ def connect(
     servers = Servers.at(info.urls, service, retries, transport)
     backend = VllmBackend(info, servers)
     in_schema = info.structured != "words"
-    send = backend.send if in_schema else validated(lambda body: backend.send(in_words(body)))
-    return Connected(send, servers.close)
+    send = backend.send if in_schema else Validated(lambda body: backend.send(in_words(body)))
+    return Connected(Timed(send, info.timeout), servers.close)
 
 
 class VllmBackend:
@@ -103,15 +103,16 @@ class VllmBackend:
         Raises:
             PromptTooLongError: The prompt does not fit into the model's context.
             UnavailableError: No server could answer.
-            EngineError: The schema would not be enforced; or a server refuses the request, serves
+            StatusError: The schema would not be enforced; or a server refuses the request, serves
                 another model, or does not hold the schema that it was given.
+            EngineError: What answers is no chat completion.
         """
         form = body.get("response_format", {})
         if "json_schema" in form and (
             why := _unenforced(json.dumps(form["json_schema"]["schema"]))
         ):
             msg = f"model {self._info.id}: the schema of the answer cannot be enforced: {why}"
-            raise EngineError(msg)
+            raise StatusError(msg)
         return await self._servers.ask(lambda endpoint: self._chat(endpoint, body))
 
     async def _chat(self, endpoint: Endpoint, body: dict[str, Any]) -> Answer:
@@ -131,43 +132,49 @@ class VllmBackend:
                 raise
             raise await self._other_model(endpoint, error) from None
 
-    async def _other_model(self, endpoint: Endpoint, error: EngineError) -> EngineError:
+    async def _other_model(self, endpoint: Endpoint, error: StatusError) -> StatusError:
         """Return what to raise where a server knows no such model: the sentence names those."""
         try:
             rows = (await endpoint.get(HEALTH))["data"]
             served = ", ".join(sorted(str(row["id"]) for row in rows)) or "nothing"
         except StatusError:
-            return EngineError(f"{endpoint.where} has no OpenAI API; its URL should end in /v1")
+            msg = f"{endpoint.where} has no OpenAI API; its URL should end in /v1"
+            return StatusError(msg, error.status)
         except (EngineError, KeyError, TypeError):
             return error
         if self._info.name in served.split(", "):
             return error
-        return EngineError(
+        msg = (
             f"{endpoint.where} does not serve {self._info.name!r} but {served};"
             f" correct the name of model {self._info.id}, or its urls"
         )
+        return StatusError(msg, error.status)
 
     async def _probe(self, endpoint: Endpoint) -> None:
         """Find out whether a server holds a schema.
 
         Raises:
-            EngineError: It does not.
+            StatusError: It does not, or refuses the question whether it does.
         """
+        status = 200
         try:
             answer = await self._post(endpoint, _PROBE)
         except StatusError as error:
             if error.status not in {400, 422}:
                 raise
-            why = f"it refuses a schema: {error.said}"
+            # Refused without a schema, too, it is something else that the server does not take.
+            await self._post(endpoint, {k: v for k, v in _PROBE.items() if k != "response_format"})
+            status, why = error.status, f"it refuses a schema: {error.said}"
         else:
             if _is_held(answer):
                 return
-            why = "it answers freely where a schema is given"
+            does = "freely" if answer.text.strip() else "with an empty text"
+            why = f"it answers {does} where a schema is given"
         msg = (
             f"{endpoint.where} has no structured outputs ({why}); start it with them,"
             f' or write structured = "words" into the entry of model {self._info.id}'
         )
-        raise EngineError(msg)
+        raise StatusError(msg, status)
 
 
 @functools.lru_cache(maxsize=256)
@@ -193,7 +200,7 @@ def read_answer(data: dict[str, Any], where: str) -> Answer:
             cached_tokens=int(details.get("cached_tokens") or 0),
             completion_tokens=int(usage.get("completion_tokens") or 0),
         )
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError):
         msg = f"{where} answers with JSON that is no chat completion with its usage; check the URL"
         raise EngineError(msg) from None
     if answer.finish_reason in {"abort", "error"}:

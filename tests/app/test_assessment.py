@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from lift_sys.app.plan_matrices import MATRICES
 from lift_sys.errors import BudgetSpent, ProviderError
-from lift_sys.inference import catalogue
+from lift_sys.inference import breaker, catalogue, course
+from lift_sys.inference.course import Caps
 from lift_sys.inference.model_info import ModelInfo, Price
 from optimizers.assess import Reason, Rung
 from tests.app.ladder_models import (
     CLAUDE,
     LARGE,
+    LOW,
     SMALL,
     TASKS,
     TUNED,
@@ -29,6 +32,7 @@ from tests.app.ladder_models import (
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Models:
+    monkeypatch.setattr(breaker, "_breakers", {})
     return install(monkeypatch)
 
 
@@ -153,8 +157,8 @@ def test_it_shares_rows_and_answers_with_eval(script: Models, tmp_path: Path) ->
     asked = len(script.asked)
     for report in made.rungs:
         if report.command:
-            command, *options = report.command.removeprefix("lift ").split(" ")
-            lift(tmp_path, command, *options[: options.index("--data")])
+            command, *options = shlex.split(report.command)[1:]
+            lift(tmp_path, command, *options)
     assert assess(tmp_path) == made
     assert len(script.asked) == asked
     assert script.asked[before:].count((SMALL, "ir")) == TASKS  # few-shot alone
@@ -204,3 +208,35 @@ def test_the_report_in_words(script: Models, tmp_path: Path) -> None:
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_a_chain_is_assessed_like_any_model(script: Models, tmp_path: Path) -> None:
+    script.broken, script.solves = {SMALL}, {LARGE: TASKS}
+    chain = f"{SMALL}>{LARGE}"
+    text = lift(tmp_path, "assess", "--small", chain, *LOW, "--limit", "9")
+    assert f"| zero-shot | {chain} | {SMALL} | 0 of 18 | 0 | 3 unavailable, 15 resting |" in text
+    assert f"| zero-shot | {chain} | {LARGE} | 18 of 18 | 18 | never |" in text
+    (command,) = re.findall("^- `lift (.*)`$", text, re.MULTILINE)
+    assert command.endswith(" --limit 9")
+    asked = len(script.asked)
+    name, *options = shlex.split(command)
+    assert "9/9" in lift(tmp_path, name, *options)
+    assert len(script.asked) == asked
+
+
+def test_all_rungs_together_spend_one_cap(
+    script: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "PROCESS_CAPS", Caps())
+    dear = ModelInfo(
+        id="dear", backend="vllm", name="dear", urls=("http://127.0.0.1:1/v1",),
+        price=Price(million_output=1e6), cap=0.5,
+    )  # fmt: skip
+    catalogue.use([dear])
+    try:
+        script.solves = {SMALL: 3}
+        made = assess(tmp_path, "--small", f"dear>{SMALL}")
+    finally:
+        catalogue.use([])
+    assert Rung.FEW_SHOT in made.order
+    assert len(script.asks("dear")) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -157,6 +159,32 @@ def test_all_are_asked_at_once_and_none_is_waited_for_longer_than_allowed(
     assert "gave no answer within 5 s" in said["dead"][0]
 
 
+LIBRARIES = """
+import sys
+from pathlib import Path
+from lift_sys.app import backend_checks
+from lift_sys.inference import catalogue
+from lift_sys.inference.model_info import ModelInfo
+own = [ModelInfo(id=sys.argv[1], backend=sys.argv[1], name="openai/x", urls=("http://127.0.0.1:9",))]
+catalogue.use(own)
+loaded = []
+def ask(*_):
+    loaded.append("litellm" in sys.modules)
+    return "", 0.0
+backend_checks._ask = ask
+list(backend_checks.check_backends(own, {}, Path("no models")))
+print(loaded)
+"""
+
+
+@pytest.mark.parametrize("backend", ["provider", "vllm"])
+def test_the_libraries_of_a_provider_are_loaded_before_the_clock_runs(backend: str) -> None:
+    command = [sys.executable, "-c", LIBRARIES, backend]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == str([backend == "provider"])
+
+
 def test_a_chain_is_as_good_as_its_members(server: FakeServer, tmp_path: Path) -> None:
     chains = {
         "good": {"backend": "chain", "members": ["m", "n"]},
@@ -166,6 +194,8 @@ def test_a_chain_is_as_good_as_its_members(server: FakeServer, tmp_path: Path) -
     }
     models = {name: entry(server.url) for name in ("m", "n")}
     lost = entry("http://127.0.0.1:9/v1")
+    chains["deep"] = {"backend": "chain", "members": ["m>n", "m"]}
+    chains["none"] = entry(server.url, members=["m"])
     said = check(tmp_path, {**models, "lost": lost, **chains})
 
     assert said["good"] == ("all members answer", True)
@@ -174,6 +204,9 @@ def test_a_chain_is_as_good_as_its_members(server: FakeServer, tmp_path: Path) -
     assert "lift models pull" in said["qwen2.5-coder-0.5b"][0]
     assert said["typo"] == ("cannot ask qwen2.5-coder", False)
     assert "unknown model" in said["qwen2.5-coder"][0]
+    assert said["deep"][0].startswith("the chain deep has the chain m>n in it")
+    assert said["none"][0].startswith("model none has members and backend")
+    assert [said[name][1] for name in ("deep", "none")] == [False, False]
 
 
 def test_what_is_not_configured_is_not_asked(server: FakeServer, tmp_path: Path) -> None:

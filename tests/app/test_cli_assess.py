@@ -9,7 +9,7 @@ import pytest
 
 from lift_sys.errors import ConfigError, LiftError, ModelError
 from optimizers.assess import Rung
-from tests.app.ladder_models import SMALL, TASKS, Models, assess, install, write_tasks
+from tests.app.ladder_models import LARGE, SMALL, TASKS, Models, assess, install, write_tasks
 
 
 @pytest.fixture
@@ -23,10 +23,11 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Models:
         (("--floor", "0.9"), ConfigError, "0 < floor ≤ target < 1"),
         (("--target", "1"), ConfigError, "0 < floor ≤ target < 1"),
         (("--target", "nan"), ConfigError, "0 < floor ≤ target < 1"),
-        (("--large", SMALL), ConfigError, "name a larger model with --large"),
+        (("--large", SMALL), ConfigError, "name another model with --large"),
         (("--small", "no-such"), ModelError, "unknown model 'no-such'"),
         (("--tuned", "no-such"), ModelError, "unknown model 'no-such'"),
-        (("--claude", "openai/x"), ConfigError, "has no entry of its own"),
+        (("--claude", SMALL), ConfigError, "--small and --claude are both"),
+        (("--tuned", LARGE), ConfigError, "--large and --tuned are both"),
         (("--budget", "tokens"), ConfigError, "is not KEY=VALUE"),
         (("--budget", "tokens=-1"), ConfigError, "--budget is wrong at tokens"),
         (("--budget", "tokens=5"), ConfigError, "one evaluation of all tasks takes at least"),

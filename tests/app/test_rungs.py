@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from lift_sys.app.rungs import Ladder, missing, point
+from lift_sys.app.measure import TaskSet
+from lift_sys.app.rungs import Ladder, Point, missing, point
 from lift_sys.errors import ConfigError, ModelError
 from lift_sys.inference import catalogue
 from lift_sys.inference.model_info import ModelInfo
@@ -63,9 +65,32 @@ def test_claude_writes_the_ir_alone(sandbox: Sandbox) -> None:
     models = {path: h.value for path, h in hypers.items() if path.endswith(".model")}
     assert models.pop("ir_generator.model") == "claude"
     assert set(models.values()) == {"program"}
-    assert runs.command("dev") == (
+    assert runs.command(TaskSet("dev", (), "", is_test=False)) == (
         f"lift eval --preset single --set ir_generator.model=claude --model {LARGE} --data dev"
     )
+
+
+def test_a_command_is_one_that_a_shell_takes() -> None:
+    settings = ("demos=gold-3", "ir_generator.model=a>b")
+    runs = Point("single", settings, "m>n", ("m>n", "a>b"))
+    cut = TaskSet("my tasks/mine.jsonl", (), "", is_test=False, limit=7)
+    command = "printf '%s\\n' " + runs.command(cut).removeprefix("lift eval ")
+    words = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert words.stdout.splitlines() == [
+        *("--preset", "single", "--set", "demos=gold-3", "--set", "ir_generator.model=a>b"),
+        *("--model", "m>n", "--data", "my tasks/mine.jsonl", "--limit", "7"),
+    ]
+    whole = runs.command(TaskSet("phase3", (), "", is_test=True))
+    assert whole.endswith(" --data phase3 --open-test")
+
+
+@pytest.mark.parametrize("claude", [f"claude>{SMALL}", "openai/gpt-4o"])
+def test_claude_may_be_any_model_that_a_stage_can_name(sandbox: Sandbox, claude: str) -> None:
+    ladder = Ladder(SMALL, LARGE, claude)
+    ladder.check()
+    runs = point(Rung.CLAUDE, ladder, Rung.ZERO_SHOT, LARGE)
+    assert runs
+    assert hypers_of(runs.program(sandbox))["ir_generator.model"].value == claude
 
 
 def test_a_rung_may_have_no_model() -> None:
@@ -84,10 +109,15 @@ def test_what_cannot_be_asked(own: None, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_ladders_that_cannot_be(own: None) -> None:
     LADDER.check()
-    Ladder("served", SMALL, "served").check()
-    with pytest.raises(ConfigError, match="are both"):
-        Ladder(SMALL, SMALL, "claude").check()
-    with pytest.raises(ConfigError, match="no entry of its own"):
-        Ladder(SMALL, LARGE, f"claude>{SMALL}").check()
+    Ladder("served", SMALL, "claude", "claude").check()
+    for ladder, options in (
+        (Ladder(SMALL, SMALL, "claude"), "--small and --large"),
+        (Ladder("served", SMALL, "served"), "--small and --claude"),
+        (Ladder("served", SMALL, SMALL), "--large and --claude"),
+        (Ladder("served", SMALL, "claude", "served"), "--small and --tuned"),
+        (Ladder("served", SMALL, "claude", SMALL), "--large and --tuned"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{options} are both .*so that two rungs"):
+            ladder.check()
     with pytest.raises(ModelError, match="unknown model"):
         Ladder(SMALL, LARGE, "claude", "nobody's").check()

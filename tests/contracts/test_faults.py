@@ -147,7 +147,7 @@ def test_a_call_that_was_cancelled_is_closed_at_the_server(rig: Rig) -> None:
 
 
 @over_http
-def test_the_real_server_refuses_a_wrong_key_and_a_missing_one(rig: Rig) -> None:
+def test_a_wrong_key_and_a_missing_one_are_refused(rig: Rig) -> None:
     assert rig.again is not None
     for key in ("sk-wrong-key", ""):
         with pytest.raises(StatusError, match="M_KEY") as caught:

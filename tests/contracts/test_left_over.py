@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from dspy.lm15 import Request, Response
@@ -32,12 +33,32 @@ DESCRIPTORS = Path("/proc/self/fd")
 pytestmark = pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="counts descriptors in /proc")
 
 
-def open_things() -> tuple[int, int, int]:
+class Open(NamedTuple):
+    """How many things of each kind are open."""
+
+    descriptors: int
+    tasks: int
+    threads: int
+
+
+def more(after: Open, before: Open) -> list[str]:
+    """Return the kinds of which there are more than before."""
+    pairs = zip(Open._fields, after, before, strict=True)
+    return [kind for kind, now, then in pairs if now > then]
+
+
+def test_fewer_of_one_kind_do_not_hide_more_of_another() -> None:
+    assert more(Open(4, 9, 2), Open(5, 1, 2)) == ["tasks"]
+    assert more(Open(5, 1, 3), Open(5, 1, 2)) == ["threads"]
+    assert more(Open(4, 0, 2), Open(5, 1, 2)) == []
+
+
+def open_things() -> Open:
     async def tasks() -> int:
         return len(asyncio.all_tasks())
 
     count = submit(tasks()).result()
-    return len(list(DESCRIPTORS.iterdir())), count, threading.active_count()
+    return Open(len(list(DESCRIPTORS.iterdir())), count, threading.active_count())
 
 
 @pytest.mark.slow
@@ -63,7 +84,7 @@ def test_ten_thousand_calls_leave_nothing(rig: Rig) -> None:
             server.faults.extend([fault, *[Fault()] * 99])
         submit(calls(1000)).result()
 
-    assert open_things() <= before
+    assert more(open_things(), before) == []
 
 
 def closed_within(seconds: float, server: FakeServer) -> bool:
@@ -110,7 +131,7 @@ def test_fifty_engines_leave_nothing(rig: Rig, backend: Backend, ends: str) -> N
     gc.collect()
 
     assert closed_within(10, rig.server)
-    assert open_things() <= before
+    assert more(open_things(), before) == []
 
 
 def test_an_engine_that_was_closed_opens_new_connections() -> None:

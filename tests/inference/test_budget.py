@@ -291,7 +291,8 @@ def test_a_call_pays_for_its_share_of_the_machine() -> None:
 
 def test_a_reservation_is_at_least_what_a_call_costs() -> None:
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "x = [1, 2]; y = ä"}]}
-    charge = Charge("k", "m", DEAR, most_tokens(body), 100)
+    body["max_tokens"] = 100
+    charge = Charge("k", "m", DEAR, *most_tokens(body))
 
     memory = Memory()
     with Account(Budget, memory).paying(charge):

@@ -66,6 +66,8 @@ def own() -> Iterator[None]:
         ModelInfo(id="nested", backend="chain", name="nested", members=(SMALL, "both")),
         ModelInfo(id="self", backend="chain", name="self", members=("self",)),
         ModelInfo(id="lost", backend="chain", name="lost", members=(SMALL, "zzz")),
+        ModelInfo(id="deep", backend="chain", name="deep", members=(f"{SMALL}>{LARGE}", SMALL)),
+        ModelInfo(id="served", backend="vllm", name="served", members=(SMALL,)),
         ModelInfo(id="capped", backend="anthropic", name="capped", cap=1.0),
     ]
     catalogue.use(chains)
@@ -96,6 +98,9 @@ def test_the_identity_of_a_chain_is_that_of_its_members_in_order_and_its_tries(o
         ("nested", "chain nested has the chain both in it"),
         ("self", "chain self has the chain self in it"),
         (f"{SMALL}>both", "has the chain both in it"),
+        ("deep", f"chain deep has the chain {SMALL}>{LARGE} in it"),
+        ("served", 'served has members and backend = "vllm"; write backend = "chain"'),
+        (f"{SMALL}>served", "served has members and backend"),
         ("lost", "unknown model 'zzz'"),
         (f"{SMALL}>zzz", "unknown model 'zzz'"),
     ],

@@ -17,7 +17,7 @@ from lift_sys.errors import ProviderError
 from lift_sys.inference.breaker import Breaker
 from lift_sys.inference.chain import ChainEngine
 from lift_sys.inference.chat import Answer
-from lift_sys.inference.course import Member
+from lift_sys.inference.course import Caps, Member
 from lift_sys.inference.engine import ChatEngine
 from lift_sys.inference.failures import (
     CancelledError,
@@ -66,14 +66,16 @@ class Script:
     def info(self, name: str, price: Price | None = FREE) -> ModelInfo:
         return ModelInfo(id=name, backend="vllm", name=name, price=price, cap=self.cap)
 
-    def engine(self, wrap: Callable[[Any], Any] = lambda engine: engine) -> ChainEngine:
+    def engine(
+        self, wrap: Callable[[Any], Any] = lambda engine: engine, caps: Caps | None = None
+    ) -> ChainEngine:
         info = ModelInfo(id="chain", backend="chain", name="chain", **self.chain)
         prices = [self.price, *[FREE] * len(self.ids)]
         members = [
             Member(self.info(name, price), wrap(engine), f"local/{name}", self.breaker())
             for name, engine, price in zip(self.ids, self.engines, prices, strict=False)
         ]
-        return ChainEngine(info, members)
+        return ChainEngine(info, members, caps)
 
     def breaker(self) -> Breaker:
         return Breaker(3, 10.0, lambda: self.now)
@@ -238,6 +240,14 @@ def test_a_member_is_passed_over_at_its_cap_and_stored_answers_cost_nothing() ->
     models = [ask(engine, temperature=0.5, seed=n)[1][-1].model for n in (0, 0, 0, 1, 2)]
     assert models == ["a", "a", "a", "a", "b"]  # two words, and so two USD, an answer
     assert ask(engine, temperature=0.5, seed=9)[1][-1].passed_on == ("a: cap reached",)
+
+
+def test_chains_that_share_a_record_spend_one_cap() -> None:
+    script, shared = Script([], []), Caps()
+    script.price, script.cap = Price(million_output=1e6), 2.5
+    chains = [script.engine(caps=caps) for caps in (shared, shared, None)]
+    models = [[ask(chain)[1][-1].model for _ in range(2)] for chain in chains]
+    assert models == [["a", "a"], ["b", "b"], ["a", "a"]]  # two USD an answer
 
 
 class Stored(dict[str, StoredCall]):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from dspy.lm15 import Config, FunctionTool, ImagePart, Message, Request
 
@@ -74,6 +77,20 @@ def test_tools_and_images_are_refused() -> None:
     image = ImagePart(url="https://example.org/a.png", media_type="image/png")
     with pytest.raises(ProviderError, match="text only; remove the image part"):
         chat_body(ask(messages=(Message(role="user", parts=(image,)),)))
+
+
+def test_an_answer_can_be_written_whatever_the_model_said() -> None:
+    assert Answer("odd \ud83d", "stop", 5, 2, 3).text == "odd \ufffd"
+    assert replace(Answer("x", "stop", 5, 2, 3), text="\udc00").text == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"text": ["x"]}, {"finish_reason": None}, {"prompt_tokens": -1}, {"cached_tokens": "2"}],
+)
+def test_what_is_no_answer_cannot_be_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"texts|tokens"):
+        replace(Answer("x", "stop", 5, 2, 3), **wrong)
 
 
 def test_a_cut_off_answer_says_so() -> None:

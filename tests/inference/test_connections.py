@@ -134,18 +134,33 @@ def test_an_answer_that_was_packed_is_read() -> None:
     "reply",
     [
         b"",
-        b"hello\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{",
         b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n{"a"\r\n',
         b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc",
     ],
 )
-def test_what_breaks_off_or_is_no_http_is_said(reply: bytes) -> None:
+def test_what_breaks_off_is_said(reply: bytes) -> None:
     with replying(reply) as (port, _):
         error = got(f"http://127.0.0.1:{port}")
 
     assert isinstance(error, UnavailableError)
     assert "broke off in the middle of an answer; see the server's log" in str(error)
+
+
+@pytest.mark.parametrize("reply", [b"hello\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46\r\n\r\n"])
+def test_what_is_no_http_is_said(reply: bytes) -> None:
+    with replying(reply) as (port, _):
+        error = got(f"http://127.0.0.1:{port}")
+
+    assert isinstance(error, UnavailableError)
+    assert "answers with something that is no HTTP; check the URL: http or https" in str(error)
+
+
+@pytest.mark.parametrize(
+    "error", [aiohttp.InvalidURL("http://x"), UnicodeError("label too long"), ValueError("a port")]
+)
+def test_a_url_that_cannot_be_asked_is_no_server_that_broke_off(error: Any) -> None:
+    assert isinstance(connections._as_of_httpx(error), httpx.ConnectError)
 
 
 def test_a_server_that_takes_no_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dspy.lm15 import Message, Request
 
 from lift_sys.inference.chat import Answer
-from lift_sys.inference.deadline import left, within
+from lift_sys.inference.deadline import at_most, left, one_call, within
 from lift_sys.inference.engine import ChatEngine
 from lift_sys.inference.failures import TimedOutError
 from lift_sys.inference.llama_cpp import LlamaEngine
@@ -77,3 +77,20 @@ def test_an_answer_in_time_is_given(awaited: bool) -> None:
         whole = asyncio.run(engine.for_await().complete(REQUEST)) if awaited else None
         whole = whole or engine.complete(REQUEST)
     assert whole.message.text == "here"
+
+
+def test_all_requests_of_one_call_share_its_time() -> None:
+    async def call(seconds: float) -> list[float]:
+        with one_call(seconds):
+            first = at_most(5)
+            await asyncio.sleep(0.02)
+            return [first, at_most(5), at_most(0.001)]
+
+    async def calls() -> list[list[float]]:
+        return await asyncio.gather(*map(call, (2, 0.01, 50)))
+
+    (first, later, short), (_, late, _), (whole, *_) = asyncio.run(calls())
+    assert 1.5 < later < first <= 2
+    assert short == 0.001
+    assert late == 0
+    assert whole == at_most(5) == 5

@@ -172,10 +172,31 @@ def test_a_key_is_never_said_even_where_the_server_repeats_it(
 
 
 def test_neither_a_key_nor_credentials_are_in_a_repr_or_a_name() -> None:
-    service = served("https://me:word@example.org/v1")
-
-    assert KEY not in repr(service)
+    assert KEY not in repr(served())
+    service = Service("Server", "https://me:word@example.org/v1")
     assert Endpoint(service).where == "Server at https://example.org/v1"
+
+
+@pytest.mark.parametrize("status", [400, 401, 429])
+def test_a_password_of_the_url_is_never_said_even_where_the_server_repeats_it(status: int) -> None:
+    service = Service("Server", "https://me:hunter2pass@example.org/v1")
+    sent = "Basic bWU6aHVudGVyMnBhc3M="
+    answer = httpx.Response(status, json={"error": f"no {sent} of me with hunter2pass"})
+    error, (request, *_) = ask(answer, service=service)
+
+    assert request.headers["authorization"] == sent
+    assert "no Basic *** of *** with ***" in str(error)
+    assert "wants a key" not in str(error)
+
+
+def test_a_password_in_the_url_and_a_key_are_refused() -> None:
+    with pytest.raises(ConfigError, match="holds a password and SERVER_KEY a key; remove one"):
+        Endpoint(served("https://me:hunter2pass@example.org/v1"))
+
+    service = Service("Server", "https://me:word@example.org/v1", auth={"x-api-key": KEY})
+    _, (request,) = ask(FINE, service=service)
+    assert request.headers["x-api-key"] == KEY
+    assert request.headers["authorization"].startswith("Basic ")
 
 
 @pytest.mark.parametrize("key", ["with\nline", "späh", "tab\t", " blank"])
@@ -187,7 +208,11 @@ def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "example.org", "ftp://a", "http://", "http://a?key=1", "http://a:b"]
+    "url",
+    [
+        *("", "example.org", "ftp://a", "http://", "http://a?key=1", "http://a:b"),
+        *("http://a:99999/v1", f"http://{'a' * 64}.org/v1"),
+    ],
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="is no URL of Server"):

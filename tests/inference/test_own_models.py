@@ -76,6 +76,8 @@ def test_a_shipped_model_on_another_backend_is_not_its_file(tmp_path: Path) -> N
         ('[mine]\nbackend = "vlm"', r"\[mine\] backend: Input should be"),
         ('[mine]\nbackend = "vllm"\nkee = "K"', r"\[mine\] kee: Extra inputs"),
         ('["qwen2.5-coder-7b"]\nprice = { hour = -1 }', r"price\.hour: Input should be greater"),
+        ("[claude]\nprice = { hour = inf }", r"price\.hour: Input should be a finite number"),
+        ("[claude]\nprice = { million_output = nan }", r"million_output: Input should be"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -102,3 +104,16 @@ def test_a_provider_of_dspy_needs_no_entry() -> None:
     info = catalogue.get("openai/some-model")
 
     assert (info.backend, info.price) == ("provider", None)
+
+
+@pytest.mark.parametrize("key", ["sk-ant-api03-REALKEY", "hf_RealKey", "gsk_abc1", "4711", " A"])
+def test_a_key_where_its_variable_belongs_is_refused_without_saying_it(
+    tmp_path: Path, key: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"\[claude\] key: write the name of the variable") as why:
+        use(tmp_path, f'[claude]\nkey = "{key}"')
+
+    assert key not in str(why.value)
+    assert why.value.__cause__ is None
+    use(tmp_path, '[claude]\nkey = "_MY_KEY2"')
+    assert catalogue.get("claude").key == "_MY_KEY2"

@@ -148,7 +148,9 @@ def test_a_filtered_prompt_is_a_refusal(loop: Any, server: Server) -> None:
         (failure(401, f"Incorrect API key: {KEY}"), StatusError, "refuses the key"),
         (failure(403, "no access"), StatusError, "refuses the key"),
         (failure(404, "The model does not exist"), StatusError, "The model does not exist"),
+        (failure(404, "The model does not exist"), StatusError, "check both"),
         (failure(400, "bad schema"), StatusError, "bad schema; correct the request"),
+        (failure(413, "Request Entity Too Large"), PromptTooLongError, "Too Large; shorten it"),
         (
             failure(400, "This model's maximum context length is 8192 tokens"),
             PromptTooLongError,
@@ -218,6 +220,12 @@ def test_several_servers_are_refused() -> None:
     info = ModelInfo(id="m", backend="provider", name="openai/x", urls=("http://a", "http://b"))
     with pytest.raises(ConfigError, match="one URL"):
         connect(info, None)
+
+
+def test_a_way_that_providers_do_not_have_is_refused() -> None:
+    info = ModelInfo(id="m", backend="provider", name="openai/x", structured="tool")
+    with pytest.raises(ConfigError, match='write "schema" or "words"'):
+        connect(info, KEY)
 
 
 def test_a_model_that_cannot_be_asked_is_refused_before_anything_is(

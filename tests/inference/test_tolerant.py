@@ -15,10 +15,10 @@ from lift_sys.inference.tolerant import (
     ANY_OBJECT,
     REPAIR_TURNS,
     MisfitError,
+    Validated,
     conforming,
     in_words,
     schema_of,
-    validated,
 )
 
 SCHEMA: dict[str, Any] = {
@@ -139,7 +139,7 @@ def run(*answers: Answer, body: dict[str, Any] = BODY) -> tuple[Answer, list[dic
         return answers[len(bodies) - 1]
 
     async def ask() -> Answer:
-        return await validated(send)(body)
+        return await Validated(send)(body)
 
     return asyncio.run(ask()), bodies
 

@@ -14,11 +14,12 @@ from lift_sys.errors import ConfigError
 from lift_sys.inference import catalogue, vllm
 from lift_sys.inference.chat import Answer, chat_body
 from lift_sys.inference.engine import ChatEngine
-from lift_sys.inference.failures import EngineError, UnavailableError
+from lift_sys.inference.failures import EngineError, StatusError, UnavailableError
 from lift_sys.inference.lm import build_lm
 from lift_sys.inference.usage import recording
 from lift_sys.inference.vllm import connect, read_answer
 from lift_sys.ir.schema_lint import lint_schema
+from tests.contracts import fake_model
 from tests.contracts.backends import KEY, QUICK, info_of
 from tests.contracts.fake_server import Behaviour, FakeServer, Fault
 
@@ -121,7 +122,28 @@ def test_a_server_without_structured_outputs_is_refused(fault: Fault, why: str) 
             engine_of(server).complete(ask(response_format=AS_JSON))
 
         assert 'write structured = "words" into the entry of model m' in str(caught.value)
-        assert len(server.bodies) == 1
+        assert type(caught.value) is StatusError
+        probe, *without = server.bodies
+        assert without in ([], [{k: v for k, v in probe.items() if k != "response_format"}])
+
+
+def test_a_probe_that_is_refused_for_another_reason_says_that_one(server: FakeServer) -> None:
+    server.faults.extend([Fault(400, {"error": {"message": "max_tokens must be at most 16"}})] * 2)
+    with pytest.raises(StatusError, match=r"\(400\): max_tokens must be at most 16") as caught:
+        engine_of(server).complete(ask(response_format=AS_JSON))
+
+    assert "structured" not in str(caught.value)
+
+
+def test_an_empty_answer_to_the_probe_is_not_a_free_one(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: Any) -> str:
+        return " "
+
+    monkeypatch.setattr(fake_model, "_text", nothing)
+    with pytest.raises(StatusError, match="it answers with an empty text where a schema is given"):
+        engine_of(server).complete(ask(response_format=AS_JSON))
 
 
 def test_a_schema_that_would_not_be_enforced_is_never_sent(server: FakeServer) -> None:
@@ -129,7 +151,7 @@ def test_a_schema_that_would_not_be_enforced_is_never_sent(server: FakeServer) -
     engine = engine_of(server)
     for _ in range(2):
         with pytest.raises(
-            EngineError, match=r"model m: the schema of the answer cannot be"
+            StatusError, match=r"model m: the schema of the answer cannot be"
         ) as why:
             engine.complete(ask(response_format={**AS_JSON, "schema": short}))
         assert "#/properties/colour/maxLength: " in str(why.value)
@@ -196,13 +218,13 @@ def test_a_way_that_vllm_does_not_have_is_refused(server: FakeServer) -> None:
 
 
 def test_a_server_with_another_model_says_which(server: FakeServer) -> None:
-    with pytest.raises(EngineError, match="does not serve 'large' but adapter, small; correct"):
+    with pytest.raises(StatusError, match="does not serve 'large' but adapter, small; correct"):
         engine_of(server, name="large").complete(ask())
 
 
 def test_a_url_without_its_end_is_recognised(server: FakeServer) -> None:
     engine = engine_of(server, urls=(server.url.removesuffix("/v1"),))
-    with pytest.raises(EngineError, match="has no OpenAI API; its URL should end in /v1"):
+    with pytest.raises(StatusError, match="has no OpenAI API; its URL should end in /v1"):
         engine.complete(ask())
 
 
@@ -234,6 +256,10 @@ def test_no_content_is_an_empty_answer() -> None:
         {"usage": None},
         {"usage": {}},
         {"usage": {"prompt_tokens": "many"}},
+        {"usage": {"prompt_tokens": -1}},
+        {"usage": {"prompt_tokens": float("inf")}},
+        {"choices": [{"message": {"content": ["hi"]}}]},
+        {"choices": [{"message": {"content": "hi"}, "finish_reason": ["stop"]}]},
     ],
     ids=str,
 )
