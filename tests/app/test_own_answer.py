@@ -33,7 +33,7 @@ class Answering(dspy.Module):
 
 def same_fields(_: dspy.Example, pred: dspy.Prediction, trace: Any = None) -> bool:
     """Tell whether the metric sees what the program returned."""
-    return {"code", "mine"} <= pred.toDict().keys()
+    return bool({"code", "mine"} <= pred.toDict().keys())
 
 
 FIELDS = [
