@@ -27,6 +27,7 @@ from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from optimizers.ahead import Ahead, Begun, Threads
 from optimizers.executor import Executor
+from optimizers.metric_errors import metric_raised, name_of
 from optimizers.rows import Row, Rows, Step, row_key
 from optimizers.sharing import Sharing
 
@@ -153,6 +154,10 @@ class Evaluator:
             spec=view.spec, entry_point=view.entry_point, visible=view.visible, rollout=rollout
         )
 
+    def kept(self, answer: dspy.Prediction) -> dspy.Prediction:
+        """Return an answer as a row keeps it; a subclass may read other fields."""
+        return answer
+
     def _execute(self, prepared: Prepared, task: Task, key: str) -> Row:
         if self._executor:
             return self._executor.execute(prepared, task, key)
@@ -163,36 +168,33 @@ class Evaluator:
         settings = dspy.context(lm=lm, trace=trace, disable_history=True)
         with recording() as calls, settings, in_turn():
             answer = self.ask(prepared.program, task, prepared.rollout)
-        score = self._scored(task, answer)
+        score, kept = self._scored(task, answer), self.kept(answer)
         return Row(
             key=key,
             label=prepared.label,
             task_id=task.id,
             category=task.category,
             score=score,
-            code=answer.get("code"),
-            ir=answer.get("ir"),
-            failure=answer.get("failure"),
-            attempts=len(answer.get("attempts", (answer,))),
+            code=kept.get("code"),
+            ir=kept.get("ir"),
+            failure=kept.get("failure"),
+            attempts=len(kept.get("attempts", (kept,))),
             calls=tuple(calls),
             seconds=time.perf_counter() - started + sum(c.seconds for c in calls if c.reused),
             trace=_steps(prepared.names, trace),
         )
 
     def _scored(self, task: Task, answer: dspy.Prediction) -> Score:
-        name = getattr(self._score, "__name__", type(self._score).__name__)
         try:
             score = self._score(task, answer)
         except LiftError:
             raise
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            msg = f"the metric {name!r} raised an error on the task {task.id!r} ({what})"
-            raise ConfigError(msg) from error
+            raise metric_raised(self._score, task.id, error) from error
         if not math.isfinite(score.value):
             msg = (
-                f"the metric {name!r} returned {score.value} for the task {task.id!r}, which "
-                "cannot be compared; return a number from 0 to 1"
+                f"the metric {name_of(self._score)!r} returned {score.value} for the task "
+                f"{task.id!r}, which cannot be compared; return a number from 0 to 1"
             )
             raise ConfigError(msg)
         return score

@@ -13,6 +13,7 @@ import optuna
 from dspy.evaluate import Evaluate
 from dspy.teleprompt import BootstrapFewShotWithOptuna, BootstrapFewShotWithRandomSearch, InferRules
 from dspy.teleprompt.teleprompt import Teleprompter
+from dspy.utils.exceptions import AdapterParseError
 
 
 class SeededOptuna(BootstrapFewShotWithOptuna):
@@ -51,14 +52,19 @@ class TracedRules(InferRules):
 
     DSPy reads them from the examples, whose inputs and outputs are the program's and not those of
     its predictors, and writes them into the signature that every copy of the program shares, the
-    student among them.
+    student among them. It asserts that no answer with rules is malformed.
     """
 
     def induce_natural_language_rules(self, predictor: Any, trainset: list[dspy.Example]) -> str:
-        """Return rules; none for a predictor that nothing was bootstrapped for."""
+        """Return rules; none where nothing was bootstrapped, or the answer has none to read."""
         if not predictor.demos:
             return ""
-        rules: str = super().induce_natural_language_rules(predictor, trainset)
+        try:
+            rules: str = super().induce_natural_language_rules(predictor, trainset)
+        except AssertionError as error:
+            if isinstance(error.__context__, AdapterParseError):
+                return ""
+            raise
         return rules
 
     def get_predictor_demos(

@@ -19,6 +19,7 @@ from typing import Any
 import dspy
 import optuna
 from dspy.teleprompt.teleprompt import Teleprompter
+from dspy.utils.exceptions import AdapterParseError
 
 from lift_sys.errors import ConfigError
 from lift_sys.record import canonical_json
@@ -27,6 +28,11 @@ from optimizers.watching import Effort, Metric, Watch, seeded
 
 TOLERATED_ERRORS = 10**9
 """Errors of a program that DSPy scores as failures; ``Watch`` ends a compile at all others."""
+
+UNREADABLE = (
+    "the model was asked to write instructions, and its answer cannot be read; "
+    "take a larger model, or an optimizer that makes demos only"
+)
 
 
 def build(
@@ -92,9 +98,9 @@ class Uniform(Teleprompter):
 
         Raises:
             ConfigError: No train tasks, no model in force, settings that leave the optimizer
-                nothing to do, a teacher that it does not take, or a metric that returns NaN.
+                nothing to do, a teacher that it does not take, a metric that raises or returns NaN,
+                or instructions that cannot be read.
             InfrastructureError: The backend or the sandbox failed.
-            Exception: What the metric raised.
         """
         train, settings = list(trainset), self._settings
         random.Random(settings.seed).shuffle(train)  # noqa: S311 (not a secret)
@@ -158,9 +164,11 @@ def _surroundings(watch: Watch, seed: int) -> Iterator[None]:
             optuna.logging.set_verbosity(optuna.logging.WARNING)
             yield
     except Exception as error:
-        if watch.failure is None or watch.failure is error:
-            raise
-        raise watch.failure from error
+        if watch.failure is not None and watch.failure is not error:
+            raise watch.failure from error
+        if isinstance(error, AdapterParseError):
+            raise ConfigError(UNREADABLE) from error
+        raise
     finally:
         optuna.logging.set_verbosity(verbosity)
     watch.check()

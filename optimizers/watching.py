@@ -23,6 +23,7 @@ from dspy.utils.exceptions import LMError
 from lift_sys.errors import ConfigError, LiftError, ProviderError
 from lift_sys.inference.usage import CallRecord, recording
 from lift_sys.record import digest
+from optimizers.metric_errors import metric_raised
 
 Metric = Callable[..., Any]
 """DSPy's metric: called with example, prediction and trace; by reflective optimizers with the name
@@ -88,8 +89,8 @@ class Watch(BaseCallback):
         A program that raised scores 0: DSPy's SIMBA has no prediction then and asks nevertheless.
 
         Raises:
-            ConfigError: The metric returned NaN.
-            Exception: What the metric raised, or the failure that came before.
+            ConfigError: The metric raised, or returned no number.
+            Exception: The failure that came before.
         """
         self.check()
         if pred is None:
@@ -100,9 +101,14 @@ class Watch(BaseCallback):
         try:
             result = self._metric(gold, pred, trace, *(named if any(named) else ()))
             value = _number(result)
-        except Exception as error:
+        except LiftError as error:
             self.failure = self.failure or error
             raise
+        except Exception as error:
+            told = metric_raised(self._metric, str(gold.get("task_id")), error)
+            told.__cause__ = error
+            self.failure = self.failure or told
+            raise told from error
         if trace is not None and not any(named):
             return value >= self._threshold
         return result

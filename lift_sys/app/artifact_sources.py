@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from lift_sys.app import environment
@@ -72,6 +73,10 @@ def shown(source: str | Path) -> str:
 
 
 def _read(source: str | Path) -> Artifact:
+    given: Any = source
+    if not isinstance(given, str | Path) or "\0" in str(given):
+        msg = f"{given!r} is no artifact; give a path, a URL or the name of a program"
+        raise ArtifactError(msg)
     if _is_url(source):
         url = _split(str(source))
         _refuse_unsafe(url)

@@ -20,7 +20,7 @@ from lift_sys.app.ledger_file import Allowance
 from lift_sys.app.lines import Kept
 from lift_sys.app.models import model_source, weights
 from lift_sys.app.own_model import paid_model
-from lift_sys.app.own_program import OwnEvaluator, OwnMetric
+from lift_sys.app.own_program import OwnEvaluator, OwnMetric, own_execution
 from lift_sys.app.pool import Source
 from lift_sys.app.progress import Progress
 from lift_sys.app.spending import Aside, Spending
@@ -116,7 +116,8 @@ class Bench:
     @property
     def _score(self) -> Scorer:
         if self.job.metric is None:
-            return execution(self.sandbox)
+            run = execution(self.sandbox)
+            return own_execution(run) if self.job.own else run
         return OwnMetric(self.job.metric, self.job.threshold)
 
 

@@ -17,6 +17,7 @@ import dspy
 
 from lift_sys.app.assemble import Found, compiled_artifact
 from lift_sys.app.bench import Bench
+from lift_sys.app.own_answer import as_run, checked
 from lift_sys.app.report import Compilation
 from lift_sys.app.teleprompting import predictors_of
 from lift_sys.errors import ConfigError
@@ -25,6 +26,7 @@ from lift_sys.inference.usage import Usage
 from lift_sys.tasks import Task
 from metrics.adapters import ExecutionMetric
 from metrics.stats import Rate
+from optimizers.metric_errors import name_of
 from optimizers.recipes import Settings
 from optimizers.rows import Row
 from optimizers.teleprompters import Uniform, build
@@ -74,10 +76,14 @@ def _optimizer(bench: Bench, train: Sequence[Task], student: dspy.Module) -> Uni
     job = bench.job
     metric = job.metric or ExecutionMetric([*train, *job.data.dev], bench.sandbox)
 
-    def scored(*arguments: Any) -> Any:
+    def scored(gold: dspy.Example, pred: Any, *more: Any) -> Any:
         bench.progress.answer()
-        return metric(*arguments)
+        if job.own:
+            pred = checked(pred, job.start, gold.task_id)
+            pred = pred if job.metric else as_run(pred, gold.task_id)
+        return metric(gold, pred, *more)
 
+    scored.__name__ = name_of(metric)
     return build(job.optimizer, scored, _settings(bench, train, student))
 
 

@@ -6,6 +6,7 @@ differ, what identifies a job, and what of it is refused before anything is spen
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from lift_sys.app.containers import check_executor
 from lift_sys.app.data import Data
 from lift_sys.app.final import GIVEN, usual_baselines
 from lift_sys.app.models import model_source, models_of_job, weights
-from lift_sys.app.own_model import check_counted, describe_model
-from lift_sys.app.own_program import Metric, identity_of, taken_fields
+from lift_sys.app.own_checks import check_own_optimizer
+from lift_sys.app.own_identity import identity_of
+from lift_sys.app.own_model import check_counted
+from lift_sys.app.own_program import Metric, taken_fields
 from lift_sys.app.pool import teach
 from lift_sys.app.space import check_costs, check_own_hypers, check_space, check_temperatures
 from lift_sys.app.spending import check_prices
@@ -90,7 +93,7 @@ class Job:
         start, given = type(program).__name__, {GIVEN: program}
         return cls(config, data, program, start, optimizer, given, True, *metric, lm)
 
-    @property
+    @functools.cached_property
     def identity(self) -> str:
         """SHA-256 of everything beside the configuration that decides what an answer is worth."""
         if not self.own:
@@ -101,7 +104,7 @@ class Job:
                 self.program.dump_state(),
                 self.threshold,
                 self.optimizer_name,
-                describe_model(self.lm) if self.lm else weights(self.config.model),
+                identity_of(self.lm) if self.lm else weights(self.config.model),
                 environment.source_digest(),
             ]
         )
@@ -145,6 +148,7 @@ class Job:
         if self.own:
             taken_fields(self.program)
             check_own_hypers(self.program)
+            check_own_optimizer(self.optimizer, self.program)
         check_space(config, self.program)
         if not self.own:
             check_temperatures(config)
@@ -154,7 +158,7 @@ class Job:
             check_costs(config)
             check_prices(config.budget, models_of_job(config))
         else:
-            check_counted(self.lm, config.budget)
+            check_counted(self.lm, config.budget, config.costs)
         known = isinstance(self.program, SpecToCode) and self.lm is None
         start = self.program if known else None
         check_evaluation(config, self.data, start, joint=self.optimizer == JOINT)

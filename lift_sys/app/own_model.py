@@ -1,35 +1,37 @@
-"""A caller's own model: what tells it from others, and how a job keeps and pays for its answers."""
+"""A caller's own model: how a job keeps and pays for its answers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
 
+from lift_sys.app.own_identity import identity_of
 from lift_sys.config import Budget
 from lift_sys.errors import ConfigError
 from lift_sys.inference.budget import Account, pay_from
 from lift_sys.inference.replay import Calls, ReplayEngine
-from lift_sys.record import digest
 
 
-def describe_model(lm: dspy.LM) -> str:
-    """Return what tells a model from others: its name, what is asked of it, and its engine."""
-    settings = {key: value for key, value in lm.kwargs.items() if "key" not in key}
-    return digest([lm.model, {key: str(value) for key, value in settings.items()}])
-
-
-def check_counted(lm: dspy.LM, budget: Budget) -> None:
-    """Refuse a budget that nobody can keep with this model.
+def check_counted(lm: dspy.LM, budget: Budget, costs: Sequence[str]) -> None:
+    """Refuse a budget that nobody can keep with this model, and costs that nobody can compare.
 
     Raises:
-        ConfigError: It is in USD, or the model has no engine whose answers are counted.
+        ConfigError: They are in USD, or the model has no engine whose answers are counted.
     """
     counted = _has_engine(lm)
     if budget.usd is not None or (budget != Budget() and not counted):
         msg = (
             f"what {lm.model} costs is not known here, so this budget cannot be kept; "
             "limit the trials"
+        )
+        raise ConfigError(msg)
+    unknown = [cost for cost in costs if cost == "usd" or not counted]
+    if unknown:
+        msg = (
+            f"what {lm.model} takes in {unknown[0]} is not known here, so programs cannot be "
+            "compared by it; leave it out of objectives and wish"
         )
         raise ConfigError(msg)
 
@@ -39,7 +41,7 @@ def paid_model(lm: dspy.LM, calls: Calls, account: Account) -> dspy.LM:
     if not _has_engine(lm):
         return lm
     engine: Any = lm.engine
-    paid = lm.copy(engine=ReplayEngine(engine, describe_model(lm), calls))
+    paid = lm.copy(engine=ReplayEngine(engine, identity_of(lm), calls))
     pay_from(account, paid, lm.model, None)
     return paid
 

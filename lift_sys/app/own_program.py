@@ -1,25 +1,25 @@
 """A caller's own program and metric, in the form in which a job runs and scores ours.
 
-Owns which fields of a task a program is given, what a metric's answer means, and what identifies
-code that is not ours. A program that raises has given no answer; a backend that fails ends the job.
+Owns which fields of a task a program is given, and what a metric's answer means. A program that
+raises has given no answer; a backend that fails ends the job.
 """
 
 from __future__ import annotations
 
 import inspect
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import dspy
 from dspy.utils.exceptions import LMError
 
+from lift_sys.app.own_answer import NoAnswer, as_kept, as_run, checked
 from lift_sys.errors import ConfigError, LiftError, ProviderError
-from lift_sys.record import digest
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from metrics.adapters import to_example
-from optimizers.evaluate import Evaluator
+from optimizers.evaluate import Evaluator, Scorer
+from optimizers.metric_errors import name_of
 
 Metric = Callable[..., Any]
 """DSPy's metric: called with example, prediction and trace; it returns a number, a ``bool`` or a
@@ -55,6 +55,7 @@ def ask(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
     """Run a program on what it may see of a task.
 
     Raises:
+        ConfigError: It returned something else than a prediction.
         ProviderError: The backend failed.
         LiftError: Another failure that is not the program's.
     """
@@ -66,14 +67,15 @@ def ask(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
         "rollout": rollout,
     }
     try:
-        return program(**{field: given[field] for field in taken_fields(program)})
+        answer = program(**{field: given[field] for field in taken_fields(program)})
     except LiftError:
         raise
     except LMError as error:
         msg = f"the backend failed on the task {task.id!r}: {error}"
         raise ProviderError(msg) from error
     except Exception as error:  # noqa: BLE001 (the program's own failure, whatever it is)
-        return dspy.Prediction(code=None, failure=f"{type(error).__name__}: {error}")
+        return NoAnswer(error)
+    return checked(answer, type(program).__name__, task.id)
 
 
 class OwnEvaluator(Evaluator):
@@ -82,6 +84,10 @@ class OwnEvaluator(Evaluator):
     def ask(self, program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
         """Run a program; see ``ask``."""
         return ask(program, task, rollout)
+
+    def kept(self, answer: dspy.Prediction) -> dspy.Prediction:
+        """Return what a row keeps; see ``as_kept``."""
+        return as_kept(answer)
 
 
 class OwnMetric:
@@ -95,12 +101,13 @@ class OwnMetric:
     def __init__(self, metric: Metric, threshold: float) -> None:
         self._metric = metric
         self._threshold = threshold
-        self.__name__ = getattr(metric, "__name__", type(metric).__name__)
+        self.__name__ = name_of(metric)
 
     def __call__(self, task: Task, answer: dspy.Prediction) -> Score:
         """Score an answer; one that a program failed to give is worth 0."""
-        if answer.get("failure"):
-            return Score(value=0.0, passed=False, status=None, feedback=str(answer.failure))
+        failure = as_kept(answer).get("failure")
+        if failure:
+            return Score(value=0.0, passed=False, status=None, feedback=failure)
         result: Any = self._metric(to_example(task), answer, None)
         score: Any = getattr(result, "score", result)
         value = float(score)
@@ -109,30 +116,14 @@ class OwnMetric:
         return Score(value=value, passed=passed, status=None, feedback=feedback)
 
 
-def identity_of(*codes: object) -> str:
-    """Return what identifies programs and metrics: the SHA-256 of the source files behind them.
-
-    What has no source, as code typed into a session, is never the same twice.
+def own_execution(run: Scorer) -> Scorer:
+    """Return the metric that runs code, for answers of a caller's program.
 
     Args:
-        codes: Modules, functions or other callables.
+        run: The same for answers of ours.
     """
-    return digest([part for code in codes for part in _parts(code)])
 
+    def execution(task: Task, answer: dspy.Prediction) -> Score:
+        return run(task, as_run(answer, task.id))
 
-def _parts(code: object) -> Iterator[str]:
-    modules = [m for _, m in code.named_sub_modules()] if isinstance(code, dspy.Module) else []
-    things: list[Any] = [type(m) for m in modules] or [
-        code if inspect.isroutine(code) else type(code)
-    ]
-    for thing in dict.fromkeys(things):
-        yield f"{thing.__module__}.{thing.__qualname__}"
-        if not thing.__module__.startswith("dspy."):
-            yield _source(thing)
-
-
-def _source(thing: Any) -> str:
-    try:
-        return inspect.getsource(inspect.getmodule(thing) or thing)
-    except (OSError, TypeError):
-        return uuid.uuid4().hex
+    return execution

@@ -6,8 +6,9 @@ Owns the division into the two where only one set is given, and their names and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lift_sys.app import environment, gate
 from lift_sys.app.data import Data, shuffled
@@ -56,7 +57,17 @@ def own_data(tasks: Tasks, dev: Tasks | None, seed: int) -> Data:
 def _read(tasks: Tasks) -> list[Task]:
     if isinstance(tasks, str | Path):
         return list(load_tasks(environment.data_file(str(tasks))))
-    return list(tasks)
+    given: Any = tasks
+    wrong = [given] if not isinstance(given, Iterable) else []
+    found = [] if wrong else list(given)
+    wrong += [task for task in found if not isinstance(task, Task)]
+    if wrong:
+        msg = (
+            f"tasks must be a shipped set, the path of a task file or a list of lift_sys.Task, not "
+            f"{type(wrong[0]).__name__}"
+        )
+        raise DatasetError(msg)
+    return found
 
 
 def _divided(tasks: Sequence[Task], seed: int) -> tuple[list[Task], list[Task]]:

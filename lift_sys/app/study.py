@@ -19,6 +19,7 @@ from rich.console import Console
 from lift_sys.app import environment, jobs
 from lift_sys.app.data import Data
 from lift_sys.app.job import Job
+from lift_sys.app.own_checks import check_given
 from lift_sys.app.own_program import Metric
 from lift_sys.app.own_tasks import DEV, TRAIN, Tasks, own_data
 from lift_sys.app.progress import Progress
@@ -181,6 +182,7 @@ def optimize(
     """
     environment.prepare()
     _check_names(options)
+    check_given(program, metric, model, options)
     data = own_data(tasks, dev, options.get("seed", 0))
     shown = options.get("show", False)
     with _sandbox(unsafe=options.get("unsafe", False)) as sandbox:

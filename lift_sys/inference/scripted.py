@@ -6,6 +6,7 @@ thread. Token counts are word counts, so usage adds up without a tokenizer.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -77,6 +78,11 @@ class ScriptedEngine:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the script: what was asked so far is no part of what the engine is."""
+        made = functools.partial(type(self), cut_at=self._cut_at, concurrency=self.concurrency)
+        return made, (self._answers,)
 
     def _text(self, request: Request, index: int) -> str:
         if callable(self._answers):

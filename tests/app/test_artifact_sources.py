@@ -196,3 +196,9 @@ def test_a_data_folder_that_cannot_be_made(home: Path) -> None:
     (home / "named").write_text("in the way")
     with pytest.raises(StoreError, match="cannot make the folder"):
         save_named(ARTIFACT, "a")
+
+
+@pytest.mark.parametrize("source", ["a\0b", 3, None])
+def test_what_is_no_source_is_refused(source: Any) -> None:
+    with pytest.raises(ArtifactError, match="is no artifact; give a path"):
+        fetch_artifact(source)

@@ -9,7 +9,7 @@ import dspy
 import pytest
 from dspy.utils.exceptions import LMError
 
-from lift_sys.app.own_program import OwnMetric, ask, identity_of, taken_fields
+from lift_sys.app.own_program import OwnMetric, ask, taken_fields
 from lift_sys.errors import ConfigError, ProviderError, SandboxError
 from lift_sys.tasks import Case, Task
 from programs.hypers import Hyper
@@ -87,6 +87,17 @@ def test_what_is_not_the_programs_fault_ends_the_job(
         ask(raising(error), TASK, 0)
 
 
+@pytest.mark.parametrize("returned", [None, "x = 1", {"code": "x = 1"}])
+def test_a_program_that_returns_no_prediction_is_refused(returned: Any) -> None:
+    class Returning(dspy.Module):
+        def forward(self, spec: str) -> Any:
+            return returned
+
+    kind = type(returned).__name__
+    with pytest.raises(ConfigError, match=f"Returning returned a {kind} for the task 't'; a "):
+        ask(Returning(), TASK, 0)
+
+
 @pytest.mark.parametrize(
     ("result", "value", "passed"),
     [
@@ -101,15 +112,3 @@ def test_a_metric_may_answer_as_dspy_allows(result: Any, value: float, passed: b
 
     assert (score.value, score.passed) == (value, passed)
     assert score.feedback == ("nearly" if value == 0.9 else "")
-
-
-def test_an_identity_stays_as_long_as_the_source_does() -> None:
-    assert identity_of(Own(), equals) == identity_of(Own(), equals)
-    assert identity_of(Own()) != identity_of(dspy.Predict("spec -> code"))
-
-
-def test_code_without_a_source_is_never_the_same_twice() -> None:
-    scope: dict[str, Any] = {"__name__": "typed"}
-    exec("def metric(*_): return 1", scope)  # noqa: S102 (stands for a session)
-
-    assert identity_of(scope["metric"]) != identity_of(scope["metric"])

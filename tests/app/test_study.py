@@ -18,6 +18,7 @@ from lift_sys.inference.chat import chat_body
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Task
+from optimizers.recipes import RECIPES
 from optimizers.trials import Trial
 from tests.optimizers.half_known import answer as answer_ours
 
@@ -191,12 +192,16 @@ def test_a_budget_ends_the_search_and_the_report_says_so(tmp_path: Path) -> None
         study(tmp_path / "small", budget={"tokens": 60})
 
 
-def test_a_budget_that_nobody_can_keep_is_refused(tmp_path: Path) -> None:
+def test_a_cost_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     served = dspy.LM("openai/served", api_base="http://127.0.0.1:9/v1", api_key="none")
     with pytest.raises(ConfigError, match="openai/served costs is not known here"):
         study(tmp_path, model=served, budget={"tokens": 9_999})
     with pytest.raises(ConfigError, match="local/script costs is not known here"):
         study(tmp_path, budget={"usd": 1.0})
+    with pytest.raises(ConfigError, match="openai/served takes in tokens is not known here"):
+        study(tmp_path, model=served, objectives=("tokens",))
+    with pytest.raises(ConfigError, match="local/script takes in usd is not known here"):
+        study(tmp_path, objectives=("usd",))
 
 
 def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) -> None:
@@ -234,6 +239,22 @@ def test_a_program_that_fails_scores_nothing(tmp_path: Path) -> None:
     assert all("AdapterParseError" in f for f in found.report.results[0].failures.values())
 
 
+# The script proposes no instructions to COPRO; a KNN needs a program that shows the nearest demos.
+@pytest.mark.parametrize(
+    "optimizer", ["joint", *sorted(RECIPES.keys() - {"copro", "knn_few_shot"})]
+)
+def test_a_metric_that_raises_ends_the_study_in_one_sentence(
+    tmp_path: Path, optimizer: str
+) -> None:
+    def broken(*_: Any) -> float:
+        msg = "no such column"
+        raise KeyError(msg)
+
+    says = r"the metric 'broken' raised an error on the task '\w+' \(KeyError: 'no such column'\)"
+    with pytest.raises(ConfigError, match=says):
+        study(tmp_path, optimizer=optimizer, metric=broken, trials=8, demos=1)
+
+
 def test_a_backend_that_fails_ends_the_study(tmp_path: Path) -> None:
     lm = dspy.LM("local/script", engine=ScriptedEngine([]), cache=False, num_retries=0)
     with pytest.raises(ProviderError, match="the script has 0 answers"):
@@ -252,6 +273,15 @@ def test_a_backend_that_fails_ends_the_study(tmp_path: Path) -> None:
         ({"optimizer": "no_such"}, ConfigError, "there is no optimizer 'no_such'"),
         ({"colour": 1}, ConfigError, "no option 'colour'"),
         ({"tasks": []}, DatasetError, "no dev task"),
+        ({"tasks": [1, 2]}, DatasetError, "a list of lift_sys.Task, not int"),
+        ({"tasks": 3}, DatasetError, "a list of lift_sys.Task, not int"),
+        ({"dev": [None]}, DatasetError, "a list of lift_sys.Task, not NoneType"),
+        ({"program": 3}, ConfigError, "program is of type int; it must be a dspy.Module"),
+        ({"program": Own}, ConfigError, "program is the class Own; it must be a dspy.Module"),
+        ({"model": 3}, ConfigError, "model is of type int; it must be a dspy.LM"),
+        ({"metric": 3}, ConfigError, "metric is of type int; it must be a function"),
+        ({"optimizer": 3, "tasks": TASKS[:1], "dev": TASKS[1:]}, ConfigError, "optimizer is of"),
+        ({"optimizer": "knn_few_shot"}, ConfigError, "as the presets do; for another choose one"),
     ],
 )
 def test_what_cannot_be_used_is_refused(

@@ -10,9 +10,12 @@ from typing import Any
 import dspy
 import optuna
 import pytest
+from dspy.lm15 import Request
 from dspy.teleprompt.teleprompt import Teleprompter
 
 from lift_sys.errors import ConfigError
+from lift_sys.inference.scripted import ScriptedEngine
+from lift_sys.inference.usage import current_stage
 from lift_sys.record import canonical_json
 from optimizers.teleprompters import Uniform, build
 from optimizers.watching import Effort
@@ -25,6 +28,7 @@ from tests.optimizers.half_known import (
     SETTINGS,
     USED,
     Setup,
+    answer,
     demos_of,
     instructions_of,
     state,
@@ -44,6 +48,28 @@ def test_equal_requests_of_a_proposer_get_different_seeds(setup: Setup) -> None:
         canonical_json(b) for b in setup.engine.bodies if '"temperature":1.4' in canonical_json(b)
     ]
     assert len(asked) == len(set(asked)) == 10
+
+
+def mumbling() -> dspy.LM:
+    """Return the model, but with nothing to read in what it proposes."""
+
+    def mumble(request: Request) -> str:
+        return answer(request) if current_stage() else "no fields here"
+
+    return dspy.LM("local/script", engine=ScriptedEngine(mumble), cache=False, num_retries=0)
+
+
+def test_rules_that_cannot_be_read_are_none(setup: Setup) -> None:
+    compiled = replace(setup, lm=mumbling()).compile("infer_rules")
+
+    assert instructions_of(compiled) == instructions_of(setup.student())
+    assert demos_of(compiled)
+
+
+@pytest.mark.parametrize("name", ["copro", "mipro_v2"])
+def test_instructions_that_cannot_be_read_end_the_compile(name: str, setup: Setup) -> None:
+    with pytest.raises(ConfigError, match="asked to write instructions, and its answer cannot"):
+        replace(setup, lm=mumbling()).compile(name)
 
 
 def test_seed_0_is_a_seed(setup: Setup) -> None:
