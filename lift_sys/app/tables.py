@@ -242,6 +242,11 @@ def _compilation(made: Compilation) -> str:
 
 def _footer(report: Report) -> str:
     usage = report.usage
+    if not usage.calls and not report.taken.calls:
+        return (
+            "Whole run: no call of a model was counted; either none was made, or the model is one "
+            "whose calls are not counted, as a dspy.LM without an engine."
+        )
     return (
         f"Whole run: {usage.calls} answers generated, {usage.completion_tokens:,} tokens out, "
         f"{usage.prompt_tokens:,} in ({_cached(usage):.0%} from the prefix cache), "

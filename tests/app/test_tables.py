@@ -72,6 +72,12 @@ def test_equal_tokens_say_both_numbers(changes: dict[str, Any], words: str) -> N
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
+def test_a_run_whose_calls_are_not_counted_says_so() -> None:
+    text = markdown(build_report("d", "0" * 64, {"a": FIRST}, []))
+    assert "Whole run: no call of a model was counted; either none was made, or" in text
+    assert "0 answers generated" not in text
+
+
 def test_reports_of_earlier_releases_keep_neither_candidates_nor_stages() -> None:
     old = make_report().model_dump(mode="json")
     del old["matches"]
