@@ -180,7 +180,7 @@ def test_of_calls_that_overlapped_the_backends_time_is_told() -> None:
 def test_a_run_without_calls_has_no_share() -> None:
     nothing = build_report("d", "0" * 64, {"p": [row(0, passed=False, calls=(), seconds=0.0)]}, [])
     assert nothing.share_outside_model == 0.0
-    assert "0 answers generated" in markdown(nothing)
+    assert "no call of a model was counted" in markdown(nothing)
 
 
 def test_programs_on_different_tasks_are_not_compared() -> None:

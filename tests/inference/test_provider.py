@@ -5,10 +5,8 @@ The bodies are written from the documented format of OpenAI's API; no provider c
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import dspy
@@ -44,22 +42,6 @@ from tests.inference.chat_server import (
     completion,
     failure,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def loop() -> Iterator[Callable[..., Any]]:
-    """Run coroutines in one loop, as the product does: litellm keeps its connections with it."""
-    with asyncio.Runner() as runner:
-        yield runner.run
 
 
 def ask(loop: Any, server: Server, info: ModelInfo | None = None, **more: Any) -> Answer:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,21 +14,6 @@ from tests.inference.chat_server import BODY, KEY, QUICK, Server, failure
 
 pytestmark = pytest.mark.filterwarnings("ignore:Item 'summary' on TypedDict")  # litellm's own
 ENVIRONMENT_KEY = "sk-of-the-environment"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def loop() -> Iterator[Callable[..., Any]]:
-    with asyncio.Runner() as runner:
-        yield runner.run
 
 
 def test_a_key_that_cannot_be_sent_is_refused_before_anything_is(server: Server) -> None:
