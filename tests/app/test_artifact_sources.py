@@ -148,7 +148,7 @@ def test_a_server_that_takes_too_long_is_left(
         ("http://127.0.0.1.example.com/x", "not fetched by http://"),
         ("http://127.0.0.1:9/best.json", "cannot fetch http://127.0.0.1:9/best.json: "),
         ("http://[::1/x", "malformed"),
-        ("https://\x00/x", "cannot fetch"),
+        ("https://\x00/x", "is no artifact; give a path"),
         ("file:///no/such/best.json", "cannot read the artifact /no/such/best.json"),
         ("no-such-name", r"no program of that name (named programs: none)"),
         ("no/such.json", "No such file"),
