@@ -22,7 +22,7 @@ from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError
 from lift_sys.config import Proposer
 from optimizers.pools import DemoSet
 from optimizers.recipes import Settings
-from optimizers.teleprompters import build
+from optimizers.teleprompters import UnreadableError, build
 from optimizers.watching import Metric
 
 SCORED_ON = 3
@@ -65,7 +65,7 @@ class Proposals:
         """Count an answer that cannot be used: one of another form, or to too long a prompt."""
         try:
             yield
-        except (AdapterParseError, ContextWindowExceededError):
+        except (AdapterParseError, ContextWindowExceededError, UnreadableError):
             self.failed += 1
 
     def take(self, programs: Sequence[dspy.Module], own: Mapping[str, str]) -> None:

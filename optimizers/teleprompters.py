@@ -29,10 +29,15 @@ from optimizers.watching import Effort, Metric, Watch, seeded
 TOLERATED_ERRORS = 10**9
 """Errors of a program that DSPy scores as failures; ``Watch`` ends a compile at all others."""
 
-UNREADABLE = (
-    "the model was asked to write instructions, and its answer cannot be read; "
-    "take a larger model, or an optimizer that makes demos only"
-)
+
+class UnreadableError(ConfigError):
+    """Instructions that a model was asked to write cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model was asked to write instructions, and its answer cannot be read; "
+            "take a larger model, or an optimizer that makes demos only"
+        )
 
 
 def build(
@@ -167,7 +172,7 @@ def _surroundings(watch: Watch, seed: int) -> Iterator[None]:
         if watch.failure is not None and watch.failure is not error:
             raise watch.failure from error
         if isinstance(error, AdapterParseError):
-            raise ConfigError(UNREADABLE) from error
+            raise UnreadableError from error
         raise
     finally:
         optuna.logging.set_verbosity(verbosity)
