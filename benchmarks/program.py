@@ -123,7 +123,7 @@ class Timed:
         """Leave the sandbox behind it open."""
 
 
-class Remembering:
+class Repeating:
     """A sandbox that executes in one call of a program what it answers from memory in the others.
 
     Args:
@@ -133,7 +133,7 @@ class Remembering:
         place: How many executions the call has asked for.
     """
 
-    description = "remembering"
+    description = "repeating"
 
     def __init__(self, inner: Sandbox) -> None:
         self.inner = inner
@@ -218,7 +218,7 @@ def script(engine: ScriptedEngine) -> dspy.LM:
 def measure(name: str, calls: int, sandbox: Sandbox) -> Measured:
     """Call a program, each time with another spec, and again with executions remembered."""
     found = called(name, calls, sandbox)
-    again = called(name, calls, Remembering(sandbox))
+    again = called(name, calls, Repeating(sandbox))
     return found._replace(times={**found.times, UNDISTURBED: again.times["CPU, outside"]})
 
 
@@ -232,7 +232,7 @@ def called(name: str, calls: int, sandbox: Sandbox) -> Measured:
         if number == 0:
             engine.requests.clear()
             timed.executions = 0
-        if isinstance(sandbox, Remembering):
+        if isinstance(sandbox, Repeating):
             sandbox.place = 0
         asked, inside, start = len(engine.requests), timed.spent, Clock.now()
         made = program(spec=f"Add 3, e.g. add(1) == 4. Call {number}.", entry_point="add")

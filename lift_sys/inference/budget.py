@@ -31,6 +31,7 @@ from lift_sys.config import Budget
 from lift_sys.errors import ProviderError
 from lift_sys.inference.charge import Charge, most_tokens
 from lift_sys.inference.chat import SUPPORTED_PARAMS, chat_body
+from lift_sys.inference.engine import turns_of
 from lift_sys.inference.failures import RefusedError, TimedOutError
 from lift_sys.inference.ledger import Ledger, LedgerEntry, Spend, amount
 from lift_sys.inference.limits import reached, share_of
@@ -262,7 +263,7 @@ class PaidEngine:
             StoreError: The ledger could not be written.
         """
         body = chat_body(request)
-        turns = getattr(self._engine, "turns", 1) if "response_format" in body else 1
+        turns = turns_of(self._engine) if "response_format" in body else 1
         prompt_tokens, completion_tokens = most_tokens(body, turns)
         charge = Charge(
             call=call_key(request, self._weights),

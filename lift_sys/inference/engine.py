@@ -27,6 +27,12 @@ Send = Callable[[dict[str, Any]], Awaitable[Answer]]
 """
 
 
+def turns_of(backend: object) -> int:
+    """Return the most requests of a backend, or of an engine, that become one answer of a form."""
+    turns: int = getattr(backend, "turns", 1)  # most have none
+    return turns
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """A backend that keeps connections open between calls.
@@ -42,7 +48,7 @@ class Connected:
     @property
     def turns(self) -> int:
         """Most requests that become one answer."""
-        return getattr(self.send, "turns", 1)
+        return turns_of(self.send)
 
     async def __call__(self, body: dict[str, Any]) -> Answer:
         """Answer a chat body."""
@@ -64,7 +70,7 @@ class Timed:
     @property
     def turns(self) -> int:
         """Most requests that become one answer."""
-        return getattr(self.send, "turns", 1)
+        return turns_of(self.send)
 
     async def __call__(self, body: dict[str, Any]) -> Answer:
         """Answer a chat body."""
@@ -129,7 +135,7 @@ class ChatEngine:
     def __init__(self, send: Send, model: str, *, concurrency: int = 16) -> None:
         self.model = model
         self.concurrency = concurrency
-        self.turns: int = getattr(send, "turns", 1)
+        self.turns = turns_of(send)
         self._send = send
         self._meter = Meter()
         self._turn: asyncio.Semaphore | None = None
