@@ -185,9 +185,10 @@ def _silences(
     signature: FunctionSignature, draw: Draw, ir: SpecIR | None, stated: Sequence[Case]
 ) -> list[TypedHole]:
     """Return the questions about boundary values that no stated case has at their place."""
-    known = [parse_literal(case.args) for case in stated]
+    left_open = silences(draw.view.spec, signature)
+    known = [parse_literal(case.args) for case in stated] if left_open else []
     holes = []
-    for silence in silences(draw.view.spec, signature):
+    for silence in left_open:
         row, value = _typical(signature, draw, ir), parse_literal(silence.value)
         if row is None or any(value == k[silence.place] for k in known if len(k) > silence.place):
             continue

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from lift_sys.ir.models import Assertion, FunctionSignature, SpecIR
 from lift_sys.ir.repair import normalise
-from lift_sys.literals import parse_literal
+from lift_sys.literals import is_literal
 from lift_sys.record import Record
 
 MAX_PREDICATE_CHARS = 2_000
@@ -178,12 +178,7 @@ def _call_and_value(
         return None
     args = ast.unparse(ast.Tuple(elts=positional, ctx=ast.Load()))
     expected = ast.unparse(value)
-    try:
-        parse_literal(args)
-        parse_literal(expected)
-    except ValueError:
-        return None
-    return args, expected
+    return (args, expected) if is_literal(args) and is_literal(expected) else None
 
 
 def _positional(call: ast.Call, signature: FunctionSignature) -> list[ast.expr] | None:

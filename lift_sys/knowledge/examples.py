@@ -126,7 +126,7 @@ def _is_operator(text: Text, i: int) -> bool:
 def opens(text: Text, i: int) -> bool:
     """Tell whether what is before this position lets arguments begin here."""
     token = text.at(i - 1)
-    if token is None or token.kind in {Kind.STOP, Kind.BREAK}:
+    if token is None or token.kind is Kind.STOP or token.kind is Kind.BREAK:
         return True
     if token.kind is Kind.SIGN:
         return token.text in {",", ";", ":", "(", "*", "|"}

@@ -65,7 +65,8 @@ class Text:
 
     def is_word(self, i: int, words: Iterable[str]) -> bool:
         """Tell whether one of the words stands there."""
-        token = self.at(i)
+        # The rules ask this of every token, and of its neighbours.
+        token = self.tokens[i] if 0 <= i < len(self.tokens) else None
         return token is not None and token.kind is Kind.WORD and token.text in words
 
     def is_kind(self, i: int, *kinds: Kind) -> bool:

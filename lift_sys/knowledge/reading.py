@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lift_sys.knowledge import clauses, examples, layouts, results
 from lift_sys.knowledge.examples import Draft
 from lift_sys.knowledge.phrases import Text
-from lift_sys.knowledge.tokens import Kind, tokenize
+from lift_sys.knowledge.tokens import Kind, Token, tokenize
 
 Rule = Callable[[Text, int], list[Draft] | None]
 
@@ -39,6 +39,22 @@ _WARY = frozenset(
     "unlike sometimes".split()
 )
 """Words of a sentence whose examples may be what must not happen, or not exact."""
+
+
+class _Outline(NamedTuple):
+    """What a text is like for a function with any parameters.
+
+    Attributes:
+        tokens: Its tokens.
+        rules: For each of them, the rules that it could begin.
+        wary: Marks those in sentences in which an example may not be meant.
+        clauses: What may be worth a hint.
+    """
+
+    tokens: tuple[Token, ...]
+    rules: tuple[Sequence[Rule], ...]
+    wary: bytearray
+    clauses: tuple[results.Clause, ...]
 
 
 class Reading(NamedTuple):
@@ -67,44 +83,52 @@ def read(spec: str, name: str, parameters: tuple[str, ...] | None) -> Reading:
         name: The function that the spec is about.
         parameters: Its parameters in order, or None where they are not known.
     """
-    text = Text(spec, _tokens(spec, name), name, parameters)
-    drafts = tuple(_drafts(text))
-    hints = results.hints(text, [(d.first, d.last) for d in drafts])
+    outline = _outline(spec, name)
+    text = Text(spec, outline.tokens, name, parameters)
+    drafts = tuple(_drafts(text, outline))
+    hints = results.hints(outline.clauses, [(d.first, d.last) for d in drafts])
     return Reading(text, drafts, results.closed_set(text), tuple(hints))
 
 
-_tokens = functools.lru_cache(maxsize=64)(tokenize)
+# One answer reads a spec two to five times, for the parameters of each of its IRs and functions.
+@functools.lru_cache(maxsize=64)
+def _outline(spec: str, name: str) -> _Outline:
+    text = Text(spec, tokenize(spec, name), name)
+    rules = tuple(_rules(text, i) for i in range(len(text.tokens)))
+    return _Outline(text.tokens, rules, _wary_tokens(text), tuple(results.clauses_of(text)))
 
 
-def _drafts(text: Text) -> list[Draft]:
+def _drafts(text: Text, outline: _Outline) -> list[Draft]:
     """Try the rules at every token, each after the end of the last find."""
     drafts: list[Draft] = []
-    wary = _wary_tokens(text)
-    i = 0
-    while i < len(text.tokens):
-        found = next((f for rule in _rules(text, i) if (f := rule(text, i))), None)
-        if found is None:
-            i += 1
+    last = 0
+    for i, usual in enumerate(outline.rules):
+        if i < last:
             continue
-        if wary[i]:
+        rules = _rules(text, i) if text.tokens[i].text in text.lowered else usual
+        found = next((f for rule in rules if (f := rule(text, i))), None)
+        if found is None:
+            continue
+        if outline.wary[i]:
             found = [Draft(d.first, d.last, reason="may not be meant exactly") for d in found[:1]]
         drafts += found
-        i = max(i + 1, *(d.last for d in found))
+        last = max(d.last for d in found)
     return drafts
 
 
 def _rules(text: Text, i: int) -> Sequence[Rule]:
     """Return the rules that what stands there could begin; for most words there are none."""
     token = text.tokens[i]
-    if token.kind in {Kind.BREAK, Kind.STOP}:
+    if token.kind is Kind.BREAK or token.kind is Kind.STOP:
         return ()
-    if token.code or token.kind in {Kind.PROMPT, Kind.CALL}:
+    if token.code or token.kind is Kind.PROMPT or token.kind is Kind.CALL:
         return _IN_CODE
     if token.kind is Kind.LITERAL:
         rules: tuple[Rule, ...] = _AT_LITERAL
     else:
         rules = _IN_PROSE if token.text in text.lowered else _AT_WORD.get(token.text, ())
-    return (layouts.table, *rules) if i == 0 or text.is_kind(i - 1, Kind.BREAK) else rules
+    begins_line = i == 0 or text.is_kind(i - 1, Kind.BREAK)
+    return (layouts.table, *rules) if begins_line and "|" in text.spec else rules
 
 
 def _wary_tokens(text: Text) -> bytearray:

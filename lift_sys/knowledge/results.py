@@ -7,6 +7,7 @@ hint.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from lift_sys.knowledge.clauses import BOUND_STARTS, bound, number_at
 from lift_sys.knowledge.examples import Draft, Found, opens
@@ -163,29 +164,55 @@ def _is_subject(text: Text, i: int) -> bool:
     return _follows(text, i, _IF_IT) or (opens(text, i) and starts_clause(text, i))
 
 
-def hints(text: Text, covered: Sequence[tuple[int, int]]) -> list[Draft]:
-    """Return the clauses that say something about values but that no other rule could read."""
-    found: list[Draft] = []
-    done = bytearray(len(text.tokens) + 1)
-    for first, last in covered:
-        done[first:last] = b"\1" * (last - first)
+class Clause(NamedTuple):
+    """A piece of a sentence that may be worth a hint.
+
+    Attributes:
+        first: Its first token.
+        last: The position after its last one.
+        telling: The tokens for which it may be worth one, with the reason.
+    """
+
+    first: int
+    last: int
+    telling: tuple[tuple[int, str], ...]
+
+
+def clauses_of(text: Text) -> list[Clause]:
+    """Return the clauses that say something about values."""
+    found: list[Clause] = []
+    telling: list[tuple[int, str]] = []
     first = 0
-    for i in range(len(text.tokens) + 1):
-        token = text.at(i)
-        if token is not None and not _ends_clause(text, i):
-            continue
-        open_tokens = [j for j in range(first, i) if not done[j]]
-        reason = next((r for j in open_tokens if (r := _tells(text, j))), None)
+    for i, token in enumerate(text.tokens):
+        if _ends_clause(text, i):
+            found.append(Clause(first, i, tuple(telling)))
+            first, telling = i + 1, []
+        elif token.text in _TELLING_STARTS or token.kind is Kind.LITERAL:  # as few do
+            reason = _tells(text, i)
+            telling += [(i, reason)] if reason else []
+    found.append(Clause(first, len(text.tokens), tuple(telling)))
+    return [clause for clause in found if clause.telling]
+
+
+def hints(clauses: Sequence[Clause], covered: Sequence[tuple[int, int]]) -> list[Draft]:
+    """Return what clauses say about values in tokens that no other rule could read."""
+    read = {i for first, last in covered for i in range(first, last)}
+    found: list[Draft] = []
+    for clause in clauses:
+        reason = next((why for i, why in clause.telling if i not in read), None)
         if reason:
-            found.append(Draft(open_tokens[0], open_tokens[-1] + 1, reason=reason))
-        first = i + 1
+            left = [i for i in range(clause.first, clause.last) if i not in read]
+            found.append(Draft(left[0], left[-1] + 1, reason=reason))
     return found
 
 
 def _ends_clause(text: Text, i: int) -> bool:
     """Tell whether a sentence, a part of it or a line ends there; a wrapped line does not."""
-    if not text.is_kind(i, Kind.BREAK):
-        return text.is_kind(i, Kind.STOP) or text.is_sign(i, (";",))
+    token = text.tokens[i]
+    if token.kind is Kind.WORD:
+        return False  # as most tokens are
+    if token.kind is not Kind.BREAK:
+        return token.kind is Kind.STOP or (token.kind is Kind.SIGN and token.text == ";")
     following = text.at(i + 1)
     if following is None or following.kind is not Kind.WORD:
         return True
@@ -232,8 +259,6 @@ _TELLING_STARTS = BOUND_STARTS.union(*(p.firsts for p, _ in (*_TELLING, *_TELLIN
 def _tells(text: Text, i: int) -> str | None:
     """Say why a clause with this token is worth a hint."""
     token = text.tokens[i]
-    if token.kind is not Kind.LITERAL and token.text not in _TELLING_STARTS:
-        return None  # as at most positions
     told = next((reason for phrases, reason in _TELLING if phrases.match(text, i)), None)
     if told:
         return told

@@ -18,15 +18,15 @@ MAX_LITERAL_CHARS = 2_000
 _ESCAPE = r"\\(?:[\\'\"abfnrtv0]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})"
 _LEXEME = re.compile(
     rf"""
-    (?P<fence>```[^\n`]*)
-  | (?P<prompt>(?<![^\n])[ \t]*>>>|(?<![^\n])[ \t]*\.\.\.(?=[ ]))
-  | (?P<string>(?<!\w)[bB]?(?:'(?:[^'\\\n]|{_ESCAPE}){{0,300}}'|"(?:[^"\\\n]|{_ESCAPE}){{0,300}}")
+    (?P<string>(?<!\w)[bB]?(?:'(?:[^'\\\n]|{_ESCAPE}){{0,300}}'|"(?:[^"\\\n]|{_ESCAPE}){{0,300}}")
         (?![\w'"]))
+  | (?P<word>(?:e\.g\.|i\.e\.|etc\.)|[^\W\d]\w*(?:['\u2019-][^\W\d]+)*)[^\S\n]*
+  | (?P<fence>```[^\n`]*)
+  | (?P<prompt>(?<![^\n])[ \t]*>>>|(?<![^\n])[ \t]*\.\.\.(?=[ ]))
   | (?P<curly>“[^“”\n]{{0,300}}”|(?<!\w)\u2018[^\u2018\u2019\n]{{0,300}}\u2019(?!\w))
   | (?P<grouped>(?<![\w.,])[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,9}}(?![\w,]))
   | (?P<number>(?:(?<![\w.)\]'"])-)?(?<![\w.])(?:0|[1-9][0-9]{{0,30}})(?:\.[0-9]{{1,30}})?
         (?:[eE][+-]?[0-9]{{1,3}})?(?![\w%]|\.[0-9]))
-  | (?P<word>(?:e\.g\.|i\.e\.|etc\.)|[^\W\d]\w*(?:['\u2019-][^\W\d]+)*)
   | (?P<arrow>-{{1,2}}>|=>|→|⇒|↦)
   | (?P<sign>\.{{3}}|…|==|!=|<=|>=|[0-9]\w*)
   | (?P<stop>[.!?](?=[\s)]|$))
@@ -106,18 +106,20 @@ def tokenize(spec: str, name: str) -> tuple[Token, ...]:
 def _lexemes(spec: str) -> Iterator[Token]:
     code = False
     for found in _LEXEME.finditer(spec):
-        group, text = str(found.lastgroup), found.group()
+        group = str(found.lastgroup)
+        text, start, end = found[group], *found.span(group)
         kind = _KINDS.get(group)
         if group == "fence":
             code = not code
         elif group == "curly":
-            yield Token(Kind.LITERAL, repr(text[1:-1]), found.start(), found.end(), code)
-        elif group == "word" and text in _CONSTANTS:
-            yield Token(Kind.LITERAL, text, found.start(), found.end(), code)
-        elif kind is Kind.WORD:
-            yield Token(kind, text.lower(), found.start(), found.end(), code)
+            yield Token(Kind.LITERAL, repr(text[1:-1]), start, end, code)
+        elif group == "word":
+            if text in _CONSTANTS:
+                yield Token(Kind.LITERAL, text, start, end, code)
+            else:
+                yield Token(Kind.WORD, text.lower(), start, end, code)
         elif kind is not None:
-            yield Token(kind, text, found.start(), found.end(), code)
+            yield Token(kind, text, start, end, code)
 
 
 _KINDS = {
@@ -125,7 +127,6 @@ _KINDS = {
     "string": Kind.LITERAL,
     "number": Kind.LITERAL,
     "grouped": Kind.SIGN,
-    "word": Kind.WORD,
     "arrow": Kind.ARROW,
     "sign": Kind.SIGN,
     "stop": Kind.STOP,
