@@ -121,9 +121,10 @@ class RunConfig(Versioned):
         trials: Most trials; most programs that one of DSPy's optimizers runs on all dev tasks.
         search_tokens: Generated tokens after which the search ends.
         drop_alpha: Most probability that racing gives up a trial that would have passed as many
-            tasks as the best one, e.g. 0.05; 0 gives up only what exactly cannot win.
+            tasks as the best one; 0 gives up only what exactly cannot win.
         reevaluate: How many of the best trials run again with fresh samples before the winner is
-            named; their tokens come on top of ``search_tokens``.
+            named; their tokens come on top of ``search_tokens``. What samples nothing costs nothing
+            again.
         budget: Most that the whole job may spend. It does not name the run directory, so the same
             job goes on with a larger one.
         executor: Where tasks are executed. It does not name the run directory either, so a job may
@@ -156,8 +157,8 @@ class RunConfig(Versioned):
     test_tasks: int = Field(default=18, ge=1)
     trials: int = Field(default=8, ge=1)
     search_tokens: int = Field(default=9_000, ge=1)
-    drop_alpha: float = Field(default=0.0, ge=0, lt=1)
-    reevaluate: int = Field(default=0, ge=0)
+    drop_alpha: float = Field(default=0.05, ge=0, lt=1)
+    reevaluate: int = Field(default=2, ge=0)
     budget: Budget = Budget()
     executor: Executor = Executor()
     objectives: tuple[Cost, ...] = ()

@@ -74,7 +74,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], says: str) -> None:
         {"test_tasks": 1},
         {"trials": 1},
         {"search_tokens": 1},
-        {"drop_alpha": 0.05},
+        {"drop_alpha": 0.1},
         {"reevaluate": 1},
         {"objectives": ("tokens",)},
         {"space": {"n": (1,)}},

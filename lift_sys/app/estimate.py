@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lift_sys.app.data import Data
@@ -77,7 +77,8 @@ class Estimate:
     """A range of costs, or what is not known of them.
 
     Attributes:
-        low: Where the first candidate is good enough every time.
+        low: Where the first candidate is good enough every time, and no trial that runs again
+            samples anything.
         high: Where everything is drawn and rewritten.
         unknown: Models and stages without a rate; if there are any, the costs mean nothing.
         used: The rates that it rests on.
@@ -222,13 +223,18 @@ def estimate_job(
     trials = _sum(map(estimator.point, first)) + mean * (config.trials - len(first))
     search = (trials * dev).within(config.search_tokens)
     table = estimator.preset("direct") + estimator.preset("single") + mean
-    again = mean * (config.reevaluate * dev)
+    # What samples nothing gives its stored answers again.
+    again = replace(mean * (config.reevaluate * dev), low=Cost())
     return [
         _pooling(config, data, estimator),
         *([_proposing(config)] if config.instructions else []),
         Phase("search", f"at most {config.trials} trials of {dev} dev tasks", search),
         *(
-            [Phase("re-evaluation", f"{config.reevaluate} trials of {dev} dev tasks", again)]
+            [
+                Phase(
+                    "re-evaluation", f"at most {config.reevaluate} trials of {dev} dev tasks", again
+                )
+            ]
             if config.reevaluate
             else []
         ),

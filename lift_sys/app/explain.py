@@ -221,8 +221,9 @@ def _basis_lines(phases: Sequence[Phase], rates: Rates, config: RunConfig) -> li
     return [
         *lines,
         "",
-        "The lower figures are for first candidates that are good enough, the upper ones for"
-        " everything drawn and rewritten. Trials that are given up early and answers that trials"
+        "The lower figures are for first candidates that are good enough, and for trials that give"
+        " the same answers when they run again, the upper ones for everything drawn and rewritten."
+        " Trials that are given up early and answers that trials"
         f" share make it less{_end(config)}."
         f"{_budget(config)} Demos in prompts, which cost tokens in, are not counted.",
         f"Models: {', '.join(models_of_job(config))}. Nothing was asked of them, and nothing was"

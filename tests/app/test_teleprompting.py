@@ -226,7 +226,7 @@ OTHER: dict[str, Any] = {
     "demos_for": "predictor",
     "instructions": {"copro": 1},
     "search_tokens": 1,
-    "drop_alpha": 0.05,
+    "drop_alpha": 0.1,
     "reevaluate": 1,
     "space": {"temperature": (0.0,)},
     "first_points": (),
