@@ -24,7 +24,7 @@ from dspy.utils.exceptions import AdapterParseError
 from lift_sys.errors import ConfigError
 from lift_sys.record import canonical_json
 from optimizers.recipes import RECIPES, Demo, Job, Settings
-from optimizers.watching import Effort, Metric, Watch, seeded
+from optimizers.watching import Effort, Metric, Watch, watched
 
 TOLERATED_ERRORS = 10**9
 """Errors of a program that DSPy scores as failures; ``Watch`` ends a compile at all others."""
@@ -119,7 +119,7 @@ class Uniform(Teleprompter):
                 settings=settings,
                 metric=watch.score,
                 student=_working_copy(student, settings.predictors),
-                lm=seeded(settings.prompt_lm, settings.seed, watch) or dspy.settings.lm,
+                lm=watched(settings.prompt_lm, settings.seed, watch) or dspy.settings.lm,
                 train=train,
                 val=val,
             )
@@ -160,7 +160,7 @@ def _surroundings(watch: Watch, seed: int) -> Iterator[None]:
     """
     verbosity = optuna.logging.get_verbosity()
     context = dspy.context(
-        lm=seeded(dspy.settings.lm, seed, watch),
+        lm=watched(dspy.settings.lm, seed, watch),
         callbacks=[*dspy.settings.callbacks, watch],
         max_errors=TOLERATED_ERRORS,
     )

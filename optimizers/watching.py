@@ -1,17 +1,15 @@
 """What a teleprompter is given in place of the metric and the model, so that it cannot go wrong.
 
-DSPy's optimizers score a failure of the backend or of the sandbox as 0 and go on, keep traces whose
-metric is merely truthy, and ask for several proposals with equal requests, to which an engine with
-fixed seeds gives equal answers. ``Watch`` notes the first failure and ends the compile with it,
-answers a strict ``bool`` where demos are bootstrapped, and counts what is done. ``SeededEngine``
-gives each request that samples and names no seed one of its own.
+DSPy's optimizers score a failure of the backend or of the sandbox as 0 and go on, and keep traces
+whose metric is merely truthy. ``Watch`` notes the first failure and ends the compile with it,
+answers a strict ``bool`` where demos are bootstrapped, and counts what is done. The model in force
+is asked nothing after a failure; its samples are those of the seed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Self
@@ -21,6 +19,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import LMError
 
 from lift_sys.errors import ConfigError, LiftError, ProviderError
+from lift_sys.inference.samples import sampled
 from lift_sys.inference.usage import CallRecord, recording
 from lift_sys.record import digest
 from optimizers.metric_errors import metric_raised
@@ -168,36 +167,21 @@ def _number(result: Any) -> float:
     return value
 
 
-class SeededEngine:
-    """Another engine, whose sampled answers to equal requests differ and can be repeated.
-
-    A request that names its seed, as those of a program's stages do, is passed on as it is. All
-    else is the other engine's.
+class WatchedEngine:
+    """Another engine, which is asked nothing any more once a failure was seen.
 
     Args:
-        engine: Answers.
-        seed: Other seeds draw other answers.
-        watch: Once it has seen a failure, nothing is asked any more.
+        engine: Answers; all else is its own, too.
+        watch: Sees failures and notes calls.
     """
 
-    def __init__(self, engine: Any, seed: int, watch: Watch) -> None:
+    def __init__(self, engine: Any, watch: Watch) -> None:
         self._engine = engine
-        self._seed = seed
         self._watch = watch
-        self._asked: Counter[str] = Counter()
-        self._lock = Lock()
 
     def complete(self, request: Any) -> Any:
         """Answer one request; raises as the other engine does, and the failure seen before."""
         self._watch.check()
-        config = request.config
-        if config.seed is None and (config.temperature or 0) > 0:
-            key = digest([self._seed, repr((request.system, request.messages))])
-            with self._lock:
-                self._asked[key] += 1
-                number = self._asked[key]
-            seed = int(digest([key, number])[:8], 16) & 0x7FFFFFFF
-            request = dataclasses.replace(request, config=dataclasses.replace(config, seed=seed))
         with recording() as made:
             response = self._engine.complete(request)
         self._watch.calls.extend(made)
@@ -210,9 +194,15 @@ class SeededEngine:
         return self
 
 
-def seeded(lm: dspy.LM | None, seed: int, watch: Watch) -> dspy.LM | None:
-    """Return a model with a ``SeededEngine``; one without an engine of ours as it is."""
+def watched(lm: dspy.LM | None, seed: int, watch: Watch) -> dspy.LM | None:
+    """Return a model with a ``WatchedEngine``; one without an engine of ours as it is.
+
+    Args:
+        lm: The model.
+        seed: Of its samples, where a call brings none; other seeds draw others.
+        watch: Watches it.
+    """
     engine = getattr(lm, "engine", None)
     if lm is None or not hasattr(engine, "complete"):
         return lm
-    return lm.copy(engine=SeededEngine(engine, seed, watch))
+    return sampled(lm).copy(engine=WatchedEngine(engine, watch), seed=seed)

@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import dspy
+from dspy.clients.backend_selection import CLIENT_KEYS
 
 from lift_sys.app.own_identity import identity_of
 from lift_sys.config import Budget
 from lift_sys.errors import ConfigError
 from lift_sys.inference.budget import Account, pay_from
+from lift_sys.inference.plain import PlainEngine
 from lift_sys.inference.replay import Calls, ReplayEngine
+from lift_sys.inference.samples import sampled
 
 
 def check_counted(lm: dspy.LM, budget: Budget, costs: Sequence[str]) -> None:
     """Refuse a budget that nobody can keep with this model, and costs that nobody can compare.
 
     Raises:
-        ConfigError: They are in USD, or the model has no engine whose answers are counted.
+        ConfigError: They are in USD, or a class of its own gives the model's answers.
     """
-    counted = _has_engine(lm)
+    counted = _is_counted(lm)
     if budget.usd is not None or (budget != Budget() and not counted):
         msg = (
             f"what {lm.model} costs is not known here, so this budget cannot be kept; "
@@ -37,14 +40,22 @@ def check_counted(lm: dspy.LM, budget: Budget, costs: Sequence[str]) -> None:
 
 
 def paid_model(lm: dspy.LM, calls: Calls, account: Account) -> dspy.LM:
-    """Return a model whose answers are stored and paid for, where it has an engine of its own."""
-    if not _has_engine(lm):
+    """Return a model whose answers are stored and paid for, where it can be asked by an engine."""
+    if not _is_counted(lm):
         return lm
-    engine: Any = lm.engine
-    paid = lm.copy(engine=ReplayEngine(engine, identity_of(lm), calls))
+    engine: Any = lm.engine if _has_engine(lm) else PlainEngine(lm)
+    # DSPy refuses settings of a connection beside an engine; cache and retries are those of that.
+    left_out = dict.fromkeys(CLIENT_KEYS & lm.kwargs.keys())
+    own = ReplayEngine(engine, identity_of(lm), calls)
+    paid = sampled(lm.copy(engine=own, cache=False, num_retries=0, **left_out))
     pay_from(account, paid, lm.model, None)
     return paid
 
 
 def _has_engine(lm: dspy.LM) -> bool:
     return hasattr(getattr(lm, "engine", None), "complete")
+
+
+def _is_counted(lm: dspy.LM) -> bool:
+    """Tell whether a model's answers can be counted: not where a class of its own gives them."""
+    return type(lm) is dspy.LM or _has_engine(lm)

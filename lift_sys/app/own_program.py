@@ -15,6 +15,7 @@ from dspy.utils.exceptions import LMError
 
 from lift_sys.app.own_answer import NoAnswer, as_kept, as_run, checked
 from lift_sys.errors import ConfigError, LiftError, ProviderError
+from lift_sys.inference.samples import rollout as sampling
 from lift_sys.tasks import Task
 from lift_sys.verdict import Score
 from metrics.adapters import to_example
@@ -66,8 +67,10 @@ def ask(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
         "visible": view.visible,
         "rollout": rollout,
     }
+    fields = {field: given[field] for field in taken_fields(program)}
     try:
-        answer = program(**{field: given[field] for field in taken_fields(program)})
+        with sampling(rollout):
+            answer = program(**fields)
     except LiftError:
         raise
     except LMError as error:

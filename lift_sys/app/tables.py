@@ -245,7 +245,7 @@ def _footer(report: Report) -> str:
     if not usage.calls and not report.taken.calls:
         return (
             "Whole run: no call of a model was counted; either none was made, or the model is one "
-            "whose calls are not counted, as a dspy.LM without an engine."
+            "whose calls are not counted, as one of a class of your own."
         )
     return (
         f"Whole run: {usage.calls} answers generated, {usage.completion_tokens:,} tokens out, "

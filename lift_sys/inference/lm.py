@@ -89,9 +89,9 @@ def chain_lm(info: ModelInfo, members: Sequence[dspy.LM]) -> dspy.LM:
 
 
 def _lm(info: ModelInfo, engine: Any, async_engine: Any) -> dspy.LM:
-    import dspy  # noqa: PLC0415 - heavy
+    from lift_sys.inference.samples import SampledLM  # noqa: PLC0415 - heavy
 
-    return dspy.LM(
+    return SampledLM(
         f"local/{info.id}",
         engine=engine,
         async_engine=async_engine,

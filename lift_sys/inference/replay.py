@@ -71,13 +71,11 @@ class ReplayEngine:
         leases: Of all who share the kept answers; by default of this process alone.
     """
 
-    supports_response_schema = True
     supports_function_calling = False
     supports_reasoning = False
-    supported_params = SUPPORTED_PARAMS
 
     def __init__(self, engine: Engine, weights: str, calls: Calls) -> None:
-        self._engine = engine
+        self._asked = self._engine = engine
         self._weights = weights
         self._calls = calls
         self.leases: Leases = Alone()
@@ -86,6 +84,16 @@ class ReplayEngine:
     def concurrency(self) -> int:
         """How many requests are answered at the same time: as many as the engine behind it."""
         return self._engine.concurrency
+
+    @property
+    def supports_response_schema(self) -> bool:
+        """Whether the engine behind it says that it enforces a JSON schema."""
+        return bool(getattr(self._asked, "supports_response_schema", False))
+
+    @property
+    def supported_params(self) -> frozenset[str]:
+        """Request settings of which the engine behind it says that they reach the model."""
+        return frozenset(getattr(self._asked, "supported_params", SUPPORTED_PARAMS))
 
     def put_before(self, wrap: Callable[[Engine, str], Engine]) -> None:
         """Let new answers come through another engine from now on.

@@ -20,6 +20,7 @@ from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Task
 from optimizers.recipes import RECIPES
 from optimizers.trials import Trial
+from tests.inference.chat_server import KEY, Reply, Server, completion
 from tests.optimizers.half_known import answer as answer_ours
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven")
@@ -52,7 +53,10 @@ class Own(dspy.Module):
 
 
 def answer(request: Request) -> str:
-    text = "\n".join(str(m["content"]) for m in chat_body(request)["messages"])
+    return told("\n".join(str(m["content"]) for m in chat_body(request)["messages"]))
+
+
+def told(text: str) -> str:
     number = int(re.findall(r"Multiply by (\d)", text)[-1])
     careful = re.findall(r"(True|False)", text)[-1] == "True"
     right = f"5 * {number}" if careful or number % 2 == 0 else "0"
@@ -193,7 +197,10 @@ def test_a_budget_ends_the_search_and_the_report_says_so(tmp_path: Path) -> None
 
 
 def test_a_cost_that_nobody_knows_is_refused(tmp_path: Path) -> None:
-    served = dspy.LM("openai/served", api_base="http://127.0.0.1:9/v1", api_key="none")
+    class Served(dspy.LM):
+        """A model that a class of the caller's own asks."""
+
+    served = Served("openai/served", api_base="http://127.0.0.1:9/v1", api_key="none")
     with pytest.raises(ConfigError, match="openai/served costs is not known here"):
         study(tmp_path, model=served, budget={"tokens": 9_999})
     with pytest.raises(ConfigError, match="local/script costs is not known here"):
@@ -202,6 +209,41 @@ def test_a_cost_that_nobody_knows_is_refused(tmp_path: Path) -> None:
         study(tmp_path, model=served, objectives=("tokens",))
     with pytest.raises(ConfigError, match="local/script takes in usd is not known here"):
         study(tmp_path, objectives=("usd",))
+
+
+class Answering(Server):
+    """A provider that answers as the script does."""
+
+    def answer(self, body: dict[str, Any]) -> Reply:
+        return completion(told("\n".join(str(m["content"]) for m in body["messages"])))
+
+
+def test_answers_that_dspy_gets_by_itself_are_kept_and_paid(tmp_path: Path) -> None:
+    server = Answering()
+    served = dspy.LM("openai/served", api_base=server.url, api_key=KEY, temperature=0.7)
+    found = study(tmp_path, model=served, trials=2, budget={"tokens": 5_000})
+    asked = len(server.bodies)
+    again = study(tmp_path, model=served, trials=2, budget={"tokens": 5_000})
+    server.close()
+
+    assert found.program.care.value is again.program.care.value is True
+    assert len(server.bodies) == asked == found.report.usage.calls > 0
+    assert found.report.usage.completion_tokens == 5 * asked
+    assert found.report.budget is not None
+    assert sum(s.tokens for s in found.report.budget.phases.values()) == (20 + 5) * asked
+    assert not [f for f in tmp_path.rglob("*") if f.is_file() and KEY in f.read_text("utf-8")]
+
+
+def test_what_runs_again_draws_other_samples(tmp_path: Path) -> None:
+    lm, engine = scripted()
+    found = study(tmp_path, model=lm.copy(temperature=0.7), trials=2, reevaluate=1)
+    seeds = {request.config.seed for request in engine.requests}
+
+    assert found.report.search is not None
+    assert found.report.search.after is not None
+    assert not found.report.search.repeated
+    assert "with fresh samples it passed" in found.text
+    assert len(seeds) == 2  # none in trials, and one of their rollout where one runs again
 
 
 def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) -> None:

@@ -85,6 +85,10 @@ class Server:
         made = {"id": "mine", "backend": "provider", "name": "openai/some-model"}
         return ModelInfo.model_validate({**made, "urls": (self.url,), **more})
 
+    def answer(self, body: dict[str, Any]) -> Reply:
+        """Return the answer to the request that came last; a subclass may read it."""
+        return self.answers[min(len(self.bodies), len(self.answers)) - 1]
+
     def close(self) -> None:
         self.hold.set()
         self._http.shutdown()
@@ -97,11 +101,11 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["content-length"])
-                server.bodies.append(json.loads(self.rfile.read(length)))
+                body = json.loads(self.rfile.read(length))
+                server.bodies.append(body)
                 server.headers.append({k.lower(): v for k, v in self.headers.items()})
                 server.hold.wait(10)
-                index = min(len(server.bodies), len(server.answers)) - 1
-                status, headers, content = server.answers[index]
+                status, headers, content = server.answer(body)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

@@ -1,0 +1,87 @@
+"""Which of several samples of one request an answer is.
+
+An engine sees a request alone, and gives equal requests equal answers. Programs and optimizers ask
+for several samples in ways that are no part of a request: by ``n``, by a ``rollout_id``, or by
+running a task again. Owns how these become seeds, which are part of it. So an answer depends on
+what asked for it, and on nothing that happened before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+
+import dspy
+
+_rollout: ContextVar[int] = ContextVar("lift_sys_rollout", default=0)
+
+
+@contextmanager
+def rollout(number: int) -> Iterator[None]:
+    """Let what runs inside draw the samples of one rollout of a task; that of a first run is 0."""
+    token = _rollout.set(number)
+    try:
+        yield
+    finally:
+        _rollout.reset(token)
+
+
+class SampledLM(dspy.LM):
+    """A model that gives every sample of a request a seed of its own.
+
+    A seed that the call itself brings holds, as that of a stage of our programs, which derives it
+    from the rollout. A greedy request has but one answer.
+    """
+
+    def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+        """Return what DSPy's model does: a list with each sample, or the response to a request."""
+        if isinstance(prompt, dspy.lm15.Request):
+            return super().__call__(prompt, messages=messages, **kwargs)
+        ask, outputs = super().__call__, []
+        for sample in self._samples(kwargs):
+            outputs += ask(prompt, messages=messages, **sample)
+        return outputs
+
+    async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+        """Do what a call does, for ``await``."""
+        if isinstance(prompt, dspy.lm15.Request):
+            return await super().acall(prompt, messages=messages, **kwargs)
+        ask, outputs = super().acall, []
+        for sample in self._samples(kwargs):
+            outputs += await ask(prompt, messages=messages, **sample)
+        return outputs
+
+    def _samples(self, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the settings of each sample that a call asks for."""
+        asked = {**self.kwargs, **kwargs}
+        number, first = asked.get("n") or 1, _rollout.get()
+        if asked.get("temperature") == 0:
+            return [kwargs]
+        seed = asked.get("seed")
+        if "seed" not in kwargs and (first or asked.get("rollout_id") is not None):
+            seed = _derived(seed, first, asked.get("rollout_id"))
+        if number == 1:
+            return [kwargs if seed is None else {**kwargs, "seed": seed}]
+        return [{**kwargs, "n": 1, "seed": _within((seed or 0) + k)} for k in range(number)]
+
+
+def sampled(lm: dspy.LM) -> SampledLM:
+    """Return a copy of any model that gives every sample of a request a seed of its own."""
+    kind = type(lm)
+    made = lm.copy()
+    # A subclass of the caller's own keeps what it does.
+    plain = kind in (dspy.LM, SampledLM)
+    made.__class__ = SampledLM if plain else type(kind.__name__, (SampledLM, kind), {})
+    return cast("SampledLM", made)
+
+
+def _derived(*parts: object) -> int:
+    text = "\0".join(map(str, parts))
+    return _within(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]))
+
+
+def _within(seed: int) -> int:
+    return seed & 0x7FFFFFFF
