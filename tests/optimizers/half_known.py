@@ -14,7 +14,7 @@ from dspy.teleprompt.teleprompt import Teleprompter
 from lift_sys.inference.chat import chat_body
 from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.inference.usage import current_stage
-from lift_sys.record import canonical_json
+from lift_sys.record import canonical_json, digest
 from lift_sys.sandbox import Sandbox
 from lift_sys.tasks import Task
 from metrics.adapters import ExecutionMetric, to_example
@@ -110,8 +110,8 @@ def ir(name: str) -> str:
 
 def proposal(request: Request, text: str) -> str:
     """Fill the fields that a proposer asks for, in the form in which it does."""
-    seed = chat_body(request)["seed"] % 1_000
-    rule = f"{MAGIC}, as in {seed}."
+    number = int(digest([chat_body(request)["seed"], text])[:8], 16)
+    rule = f"{MAGIC}, as in {number}."
 
     def value(name: str) -> Any:
         return {"code_generator.predict": rule} if name == "module_advice" else rule
