@@ -23,7 +23,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import dspy
 from dspy.lm15 import Request, Response
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +37,7 @@ from lift_sys.inference import catalogue  # noqa: E402
 from lift_sys.inference.chat import SUPPORTED_PARAMS  # noqa: E402
 from lift_sys.inference.failures import EngineError  # noqa: E402
 from lift_sys.inference.replay import ReplayEngine, StoredCall  # noqa: E402
+from lift_sys.inference.samples import SampledLM  # noqa: E402
 from lift_sys.sandbox import Sandbox, create_sandbox  # noqa: E402
 from lift_sys.tasks import Task, load_tasks  # noqa: E402
 from programs.presets import make_program  # noqa: E402
@@ -123,7 +123,7 @@ def measure(
     program.set_lm(script(answer(right=False)))
     for number in range(WARM_UP):
         program(spec=f"Add 3, e.g. add(1) == 4. Call {number}.", entry_point="add")
-    program.set_lm(dspy.LM(f"local/{model}", engine=engine, cache=False, num_retries=0))
+    program.set_lm(SampledLM(f"local/{model}", engine=engine, cache=False, num_retries=0))
     gc.collect()  # what importing left behind is no call's
     calls: list[Call] = []
     for number, task in enumerate(tasks):
