@@ -17,6 +17,15 @@ from lift_sys.inference.leases import Alone, Leases, once
 from lift_sys.inference.usage import CallRecord, current_stage, note, recording
 from lift_sys.record import Versioned, digest
 
+LEFT_OPEN = ("temperature", "max_tokens")
+"""Settings whose default is the engine's, where a request has none."""
+
+OF_PROVIDERS = (
+    "tool_choice", "reasoning", "cache", "service_tier", "user_id", "store", "logprobs",
+    "probabilities", "extensions",
+)  # fmt: skip
+"""Settings that no engine of ours reads, and a provider that DSPy asks may."""
+
 
 class StoredCall(Versioned):
     """An answer and what it cost when it was generated.
@@ -141,13 +150,15 @@ def call_key(request: Request, weights: str) -> str:
     """Return the content address of a request to a model.
 
     A greedy answer does not depend on the seed or on ``top_p``, so these are left out of a greedy
-    request.
+    request. What a request leaves open is for the engine to say: it may sample.
     """
-    body = chat_body(request)
+    body, config = chat_body(request), request.config
+    body |= {name: None for name in LEFT_OPEN if getattr(config, name) is None}
     if body["temperature"] == 0:
         del body["seed"]
         body.pop("top_p", None)
-    return digest([body, weights])
+    more = {name: repr(value) for name in OF_PROVIDERS if (value := getattr(config, name))}
+    return digest([body, weights, *([more] if more else [])])
 
 
 def _answer(stored: StoredCall) -> Answer:
