@@ -205,4 +205,4 @@ def watched(lm: dspy.LM | None, seed: int, watch: Watch) -> dspy.LM | None:
     engine = getattr(lm, "engine", None)
     if lm is None or not hasattr(engine, "complete"):
         return lm
-    return sampled(lm).copy(engine=WatchedEngine(engine, watch), seed=seed)
+    return sampled(lm, WatchedEngine(engine, watch), seed=seed)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import dspy
-from dspy.utils.exceptions import LMError
+from dspy.utils.callback import BaseCallback
+from dspy.utils.exceptions import ContextWindowExceededError, LMError, LMUnsupportedFeatureError
 
 from lift_sys.app.own_answer import NoAnswer, as_kept, as_run, checked
 from lift_sys.errors import ConfigError, LiftError, ProviderError
@@ -37,8 +38,11 @@ def taken_fields(program: dspy.Module) -> tuple[str, ...]:
     fields of a predictor.
 
     Raises:
-        ConfigError: It does not take the spec.
+        ConfigError: It has no ``forward``, or one that does not take the spec.
     """
+    if not hasattr(program, "forward"):
+        msg = f"{type(program).__name__} has no forward; give it one, e.g. around its aforward"
+        raise ConfigError(msg)
     parameters = inspect.signature(program.forward).parameters
     names = set(parameters)
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
@@ -68,17 +72,55 @@ def ask(program: dspy.Module, task: Task, rollout: int) -> dspy.Prediction:
         "rollout": rollout,
     }
     fields = {field: given[field] for field in taken_fields(program)}
+    seen = _Failures()
+    watched = dspy.context(callbacks=[*dspy.settings.callbacks, seen])
     try:
-        with sampling(rollout):
-            answer = program(**fields)
+        with sampling(rollout), watched:
+            answer = _answer(program, fields)
+        seen.check()
     except LiftError:
         raise
     except LMError as error:
         msg = f"the backend failed on the task {task.id!r}: {error}"
         raise ProviderError(msg) from error
+    return checked(answer, type(program).__name__, task.id)
+
+
+def _answer(program: dspy.Module, fields: dict[str, Any]) -> Any:
+    try:
+        return program(**fields)
+    except (LiftError, LMError):
+        raise
     except Exception as error:  # noqa: BLE001 (the program's own failure, whatever it is)
         return NoAnswer(error)
-    return checked(answer, type(program).__name__, task.id)
+
+
+class _Failures(BaseCallback):
+    """Sees the first failure of a backend, and that a budget is spent.
+
+    A program may go on after either, as ``dspy.BestOfN`` and ``dspy.Parallel`` do; what it returns
+    then is worth nothing. What is wrong with the request itself it may mend.
+    """
+
+    def __init__(self) -> None:
+        self._first: Exception | None = None
+
+    def on_lm_end(
+        self,
+        call_id: str,  # noqa: ARG002 (DSPy's call)
+        outputs: Any,  # noqa: ARG002
+        exception: Exception | None = None,
+    ) -> None:
+        of_request = isinstance(exception, ContextWindowExceededError | LMUnsupportedFeatureError)
+        if isinstance(exception, LiftError | LMError) and not of_request:
+            self._first = self._first or exception
+
+    def check(self) -> None:
+        if self._first is not None:
+            raise self._first
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
 
 class OwnEvaluator(Evaluator):

@@ -62,7 +62,10 @@ def build_lm(
     from lift_sys.inference.replay import ReplayEngine  # noqa: PLC0415 - heavy
 
     if calls is not None:
-        return _lm(info, ReplayEngine(engine, info.identity, calls), None)
+        from lift_sys.inference.samples import Awaitable  # noqa: PLC0415 - heavy
+
+        replaying = ReplayEngine(engine, info.identity, calls)
+        return _lm(info, replaying, Awaitable(replaying))
     return _lm(info, engine, async_engine)
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import dspy
 from dspy.lm15 import Request, Response
+from dspy.utils.exceptions import ContextWindowExceededError, LMError, LMTimeoutError
 
+from lift_sys.inference.failures import EngineError, PromptTooLongError, TimedOutError
 from lift_sys.inference.usage import CallRecord, current_stage, note
 
 _REASONS = {"length": "length", "content_filter": "refusal"}
@@ -33,7 +35,7 @@ class PlainEngine:
     supports_reasoning = False
 
     def __init__(self, lm: dspy.LM) -> None:
-        self._lm = lm.copy(cache=False)
+        self._lm = lm.copy(cache=False, callbacks=[])
         self.concurrency = max(1, dspy.settings.num_threads or 1)
 
     # DSPy may ask the network for these.
@@ -51,12 +53,12 @@ class PlainEngine:
         """Answer one request.
 
         Raises:
-            LMError: DSPy could not get an answer.
+            EngineError: DSPy could not get an answer, after its retries.
         """
         if "seed" not in self.supported_params:  # where it is only which of our samples this is
             request = replace(request, config=replace(request.config, seed=None))
         started = time.perf_counter()
-        response: Response = self._lm(request)
+        response = self._asked(request)
         used = response.usage
         note(
             CallRecord(
@@ -70,6 +72,27 @@ class PlainEngine:
             )
         )
         return response
+
+    def _asked(self, request: Request) -> Response:
+        # To whoever counts and watches DSPy's calls this is one call, the one that led here.
+        unseen = dspy.context(callbacks=[], usage_tracker=None, disable_history=True)
+        try:
+            with unseen:
+                response: Response = self._lm(request)
+        except ContextWindowExceededError as error:
+            raise PromptTooLongError(self._said(error)) from error
+        except LMError as error:
+            # A read that lasts too long is a failure of transport to some of DSPy's engines.
+            late = isinstance(error, LMTimeoutError) or "timed out" in str(error)
+            raise (TimedOutError if late else EngineError)(self._said(error)) from error
+        return response
+
+    def _said(self, error: LMError) -> str:
+        """Return the first line of what DSPy says, without the key that a server may repeat."""
+        line = error.message.strip().partition("\n")[0]
+        said = f"{self._lm.model} gave no answer: {line}"
+        key = self._lm.kwargs.get("api_key")
+        return said.replace(key, "(key)") if isinstance(key, str) and key else said
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PlainEngine:
         return self

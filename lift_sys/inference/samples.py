@@ -8,25 +8,25 @@ what asked for it, and on nothing that happened before.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import dspy
 
-_rollout: ContextVar[int] = ContextVar("lift_sys_rollout", default=0)
+from lift_sys.inference.usage import joining, open_recordings
 
 
 @contextmanager
 def rollout(number: int) -> Iterator[None]:
-    """Let what runs inside draw the samples of one rollout of a task; that of a first run is 0."""
-    token = _rollout.set(number)
-    try:
+    """Let what runs inside draw the samples of one rollout of a task; that of a first run is 0.
+
+    This, and where calls are recorded, are settings of DSPy's, which its own threads take along.
+    """
+    with dspy.context(lift_sys_rollout=number, lift_sys_recordings=open_recordings()):
         yield
-    finally:
-        _rollout.reset(token)
 
 
 class SampledLM(dspy.LM):
@@ -41,8 +41,9 @@ class SampledLM(dspy.LM):
         if isinstance(prompt, dspy.lm15.Request):
             return super().__call__(prompt, messages=messages, **kwargs)
         ask, outputs = super().__call__, []
-        for sample in self._samples(kwargs):
-            outputs += ask(prompt, messages=messages, **sample)
+        with joining(dspy.settings.get("lift_sys_recordings", ())):
+            for sample in self._samples(kwargs):
+                outputs += ask(prompt, messages=messages, **sample)
         return outputs
 
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
@@ -50,14 +51,15 @@ class SampledLM(dspy.LM):
         if isinstance(prompt, dspy.lm15.Request):
             return await super().acall(prompt, messages=messages, **kwargs)
         ask, outputs = super().acall, []
-        for sample in self._samples(kwargs):
-            outputs += await ask(prompt, messages=messages, **sample)
+        with joining(dspy.settings.get("lift_sys_recordings", ())):
+            for sample in self._samples(kwargs):
+                outputs += await ask(prompt, messages=messages, **sample)
         return outputs
 
     def _samples(self, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the settings of each sample that a call asks for."""
         asked = {**self.kwargs, **kwargs}
-        number, first = asked.get("n") or 1, _rollout.get()
+        number, first = asked.get("n") or 1, dspy.settings.get("lift_sys_rollout", 0)
         if asked.get("temperature") == 0:
             return [kwargs]
         seed = asked.get("seed")
@@ -68,10 +70,33 @@ class SampledLM(dspy.LM):
         return [{**kwargs, "n": 1, "seed": _within((seed or 0) + k)} for k in range(number)]
 
 
-def sampled(lm: dspy.LM) -> SampledLM:
-    """Return a copy of any model that gives every sample of a request a seed of its own."""
+class Awaitable:
+    """Another engine, for ``await``: it answers in a thread, with the caller's context."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def complete(self, request: dspy.lm15.Request) -> dspy.lm15.Response:
+        """Answer one request; raises as the other engine does."""
+        return await asyncio.to_thread(self._engine.complete, request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def sampled(lm: dspy.LM, engine: Any, **settings: Any) -> SampledLM:
+    """Return a copy of any model that gives every sample of a request a seed of its own.
+
+    Args:
+        lm: Copied.
+        engine: Answers, for ``await`` as well.
+        settings: Of the copy, where they differ.
+    """
     kind = type(lm)
-    made = lm.copy()
+    made = lm.copy(engine=engine, async_engine=Awaitable(engine), **settings)
     # A subclass of the caller's own keeps what it does.
     plain = kind in (dspy.LM, SampledLM)
     made.__class__ = SampledLM if plain else type(kind.__name__, (SampledLM, kind), {})

@@ -129,6 +129,21 @@ def recording(*, detached: bool = False) -> Iterator[list[CallRecord]]:
         _ledgers.reset(token)
 
 
+def open_recordings() -> tuple[list[CallRecord], ...]:
+    """Return what is recorded into here, for ``joining`` in another thread."""
+    return _ledgers.get()
+
+
+@contextmanager
+def joining(recordings: tuple[list[CallRecord], ...]) -> Iterator[None]:
+    """Let calls made inside be in these recordings, unless others are open here."""
+    token = _ledgers.set(_ledgers.get() or recordings)
+    try:
+        yield
+    finally:
+        _ledgers.reset(token)
+
+
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Label the calls made inside; the innermost label wins."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from dspy.utils.exceptions import LMError
 
 from lift_sys.app.own_program import OwnMetric, ask, taken_fields
 from lift_sys.errors import ConfigError, ProviderError, SandboxError
+from lift_sys.inference.failures import EngineError, PromptTooLongError, RefusedError
+from lift_sys.inference.scripted import ScriptedEngine
 from lift_sys.tasks import Case, Task
 from programs.hypers import Hyper
 
@@ -55,6 +58,62 @@ def equals(example: dspy.Example, pred: dspy.Prediction, trace: Any = None) -> b
 )
 def test_a_program_is_given_what_it_takes(program: dspy.Module, fields: tuple[str, ...]) -> None:
     assert taken_fields(program) == fields
+
+
+def test_a_program_that_can_only_be_awaited_is_refused() -> None:
+    class Awaited(dspy.Module):
+        async def aforward(self, spec: str) -> None: ...
+
+    with pytest.raises(ConfigError, match="Awaited has no forward; give it one"):
+        taken_fields(Awaited())
+
+
+class Tolerant(dspy.Module):
+    """Goes on whatever its model does, as far as it can."""
+
+    def __init__(self, last: Callable[[], Any] = dspy.Prediction) -> None:
+        super().__init__()
+        self.predict = dspy.Predict("spec -> code")
+        self.last = last
+
+    def forward(self, spec: str) -> Any:
+        with contextlib.suppress(Exception):
+            self.predict(spec=spec)
+        return self.last()
+
+
+def refusing(error: Exception) -> dspy.LM:
+    def answer(_: Any) -> str:
+        raise error
+
+    return dspy.LM("local/x", engine=ScriptedEngine(answer), cache=False, num_retries=0)
+
+
+@pytest.mark.parametrize("error", [EngineError("gone"), RefusedError("spent")])
+@pytest.mark.parametrize("last", [dspy.Prediction, dict, lambda: 1 / 0])
+def test_no_program_goes_on_after_a_failure_that_is_not_its_own(
+    error: Exception, last: Callable[[], Any]
+) -> None:
+    with dspy.context(lm=refusing(error)), pytest.raises(type(error)) as caught:
+        ask(Tolerant(last), TASK, 0)
+    assert caught.value is error
+
+
+def test_nor_do_its_threads() -> None:
+    class Parallel(Tolerant):
+        def forward(self, spec: str) -> dspy.Prediction:
+            dspy.Parallel(num_threads=2, disable_progress_bar=True)(
+                [(self.predict, {"spec": f"{spec} {number}"}) for number in (1, 2)]
+            )
+            return dspy.Prediction()
+
+    with dspy.context(lm=refusing(RefusedError("spent"))), pytest.raises(RefusedError):
+        ask(Parallel(), TASK, 0)
+
+
+def test_a_program_may_mend_a_request_that_is_too_long() -> None:
+    with dspy.context(lm=refusing(PromptTooLongError("too long"))):
+        assert ask(Tolerant(lambda: dspy.Prediction(code="x")), TASK, 0).code == "x"
 
 
 def test_a_program_is_asked_and_never_shown_hidden_cases() -> None:

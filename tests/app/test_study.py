@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ def times(number: int) -> Task:
         }
     )  # fmt: skip
 
+
+NOWHERE = "http://127.0.0.1:9/v1"
 
 TASKS = [times(number) for number in range(2, 8)]
 
@@ -244,6 +248,43 @@ def test_what_runs_again_draws_other_samples(tmp_path: Path) -> None:
     assert not found.report.search.repeated
     assert "with fresh samples it passed" in found.text
     assert len(seeds) == 2  # none in trials, and one of their rollout where one runs again
+
+
+@pytest.mark.parametrize(("temperature", "repeated"), [(None, False), (0.0, True)])
+def test_a_provider_samples_unless_it_is_told_not_to(
+    tmp_path: Path, temperature: float | None, repeated: bool
+) -> None:
+    server = Answering()
+    served = dspy.LM("openai/o", api_base=server.url, api_key=KEY, temperature=temperature)
+    found = study(tmp_path, model=served, trials=2)
+    server.close()
+
+    assert found.report.search is not None
+    assert found.report.search.repeated is repeated
+
+
+def test_a_program_may_await_its_model(tmp_path: Path) -> None:
+    class Awaiting(Own):
+        def forward(self, spec: str) -> dspy.Prediction:
+            # Not asyncio.run, which drops the loop that litellm left open.
+            with contextlib.closing(asyncio.new_event_loop()) as loop:
+                answer = self.write.acall(spec=spec, care=self.care.value)
+                return loop.run_until_complete(answer)
+
+    found = study(tmp_path, Awaiting())
+    assert found.program.care.value is True
+    assert found.report.usage.calls > 0
+
+
+@pytest.mark.parametrize("settings", [{"model_type": "text"}, {"extra_body": {"best_of": 2}}])
+def test_a_model_that_no_request_can_describe_is_asked_by_dspy_and_not_counted(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    served = dspy.LM("openai/o", api_base=NOWHERE, api_key=KEY, num_retries=0, **settings)
+    with pytest.raises(ConfigError, match="openai/o costs is not known here"):
+        study(tmp_path, model=served, budget={"tokens": 9_999})
+    with pytest.raises(ProviderError, match="onnection"):
+        study(tmp_path, model=served)
 
 
 def test_a_hyper_may_not_be_called_as_a_dimension_of_the_search(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lift_sys.app.container import MemoryCalls
 from lift_sys.inference.replay import ReplayEngine
 from lift_sys.inference.samples import SampledLM, rollout, sampled
 from lift_sys.inference.scripted import ScriptedEngine
+from lift_sys.inference.usage import recording
 
 
 def seed_of(request: Request) -> str:
@@ -69,6 +70,20 @@ def test_rollouts_of_a_task_differ_and_meet_those_of_a_copy() -> None:
     assert (inside[2], first) == ("of 7", "of None")
 
 
+def test_dspys_threads_draw_the_samples_of_the_rollout_and_are_recorded() -> None:
+    program = dspy.Predict("question -> answer")
+    asked = [(program, {"question": question}) for question in ("a", "b", "c")]
+    found = []
+    for number in (0, 1):
+        with recording() as calls, dspy.context(lm=model()), rollout(number):
+            answers = dspy.Parallel(num_threads=2, disable_progress_bar=True)(asked)
+        found.append({answer.answer for answer in answers})
+        assert len(calls) == 3
+
+    assert found[0] == {"of None"}
+    assert not found[0] & found[1]
+
+
 def test_a_model_with_a_seed_has_other_samples_of_a_rollout() -> None:
     found = [ask(model().copy(seed=seed, rollout_id=1)).answer for seed in (3, 4)]
 
@@ -84,12 +99,7 @@ def test_a_greedy_answer_has_no_other_samples() -> None:
 
 
 def test_await_gives_the_same_samples() -> None:
-    class Both(ScriptedEngine):
-        async def complete(self, request: Request) -> Any:
-            return super().complete(request)
-
-    engines: dict[str, Any] = {"engine": ScriptedEngine(seed_of), "async_engine": Both(seed_of)}
-    lm = SampledLM("local/x", **engines, cache=False, num_retries=0, temperature=0.7, rollout_id=3)
+    lm = sampled(model(), ScriptedEngine(seed_of), rollout_id=3)
 
     assert asyncio.run(lm.acall("hi", n=2)) == lm("hi", n=2)
     assert asyncio.run(lm.acall("hi")) == lm("hi") == lm("hi", n=2)[:1]
@@ -109,9 +119,9 @@ def test_any_model_can_be_given_samples() -> None:
             return [output.upper() for output in super().__call__(*args, **kwargs)]
 
     plain, loud = model(kind=dspy.LM), model(kind=Loud)
-    made = sampled(loud)
+    made = sampled(loud, loud.engine)
 
-    assert type(sampled(plain)) is SampledLM
+    assert type(sampled(plain, plain.engine)) is SampledLM
     assert type(plain) is dspy.LM
     assert isinstance(made, Loud)
     assert len(set(made("hi", n=2))) == 2
