@@ -274,7 +274,7 @@ class PaidEngine:
         )
         with self._account.paying(charge) as note, recording() as made:
             response = self._engine.complete(request)
-            note(made[-1])
+            note(charge.paid(made[-1]))
         return response
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

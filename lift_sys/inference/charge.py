@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lift_sys.inference.model_info import Price
+from lift_sys.inference.usage import CallRecord
 
 BYTES_PER_TOKEN = 2
 """Fewest bytes of UTF-8 that a token of a prompt is expected to have; code and English have 3."""
@@ -45,6 +46,13 @@ class Charge:
     def usd(self, prompt_tokens: int, completion_tokens: int, seconds: float = 0.0) -> float:
         """Return what a call costs; nothing where the price is not known."""
         return self.price.of(prompt_tokens, completion_tokens, seconds) if self.price else 0.0
+
+    def paid(self, record: CallRecord) -> CallRecord:
+        """Return what the call is paid as: in full where nobody counted its tokens."""
+        if record.prompt_tokens or record.completion_tokens:
+            return record
+        most = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
+        return record.model_copy(update=most)
 
 
 def most_tokens(body: Mapping[str, Any], turns: int = 1) -> tuple[int, int]:

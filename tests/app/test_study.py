@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,20 @@ def test_answers_that_dspy_gets_by_itself_are_kept_and_paid(tmp_path: Path) -> N
     assert found.report.budget is not None
     assert sum(s.tokens for s in found.report.budget.phases.values()) == (20 + 5) * asked
     assert not [f for f in tmp_path.rglob("*") if f.is_file() and KEY in f.read_text("utf-8")]
+
+
+def test_a_provider_that_counts_no_tokens_passes_no_budget(tmp_path: Path) -> None:
+    class Uncounting(Answering):
+        def answer(self, body: dict[str, Any]) -> Reply:
+            status, headers, content = super().answer(body)
+            return status, headers, json.dumps({**json.loads(content), "usage": None}).encode()
+
+    server = Uncounting()
+    served = dspy.LM("openai/served", api_base=server.url, api_key=KEY, max_tokens=500)
+    with pytest.raises(BudgetSpent, match="the budget of 3,000 tokens is spent"):
+        study(tmp_path, model=served, budget={"tokens": 3_000})
+    server.close()
+    assert len(server.bodies) <= 6
 
 
 def test_what_runs_again_draws_other_samples(tmp_path: Path) -> None:

@@ -65,7 +65,6 @@ SAMPLED: dict[str, Any] = {"temperature": 0.7, "seed": 1, "max_tokens": 50}
         ({"temperature": 0.5}, 2),
         ({"reasoning_effort": "high"}, 2),
         ({"logit_bias": {"50": 1}}, 2),
-        ({"max_tokens": None}, 2),
         ({"max_tokens": 51}, 2),
         ({"text": "bye"}, 2),
         ({"weights": "other"}, 2),
@@ -88,6 +87,14 @@ def test_a_greedy_answer_does_not_depend_on_the_seed(
     ask(engine, calls, temperature=0.0, seed=2)
 
     assert len(engine.requests) == 1
+
+
+def test_where_the_engine_chooses_the_most_tokens_it_is_another_request(
+    engine: ScriptedEngine, calls: MemoryCalls
+) -> None:
+    ask(engine, calls, temperature=0.7, max_tokens=1024)
+    ask(engine, calls, temperature=0.7)
+    assert len(calls.entries) == 2
 
 
 def test_where_the_engine_chooses_the_temperature_seeds_ask_for_samples(
