@@ -74,4 +74,4 @@ def _takes_requests(lm: dspy.LM) -> bool:
         request_from_openai_chat({"model": lm.model, "messages": ANY, **settings})
     except (LM15Error, TypeError, ValueError):
         return False
-    return lm.model_type != "text"
+    return str(lm.model_type) != "text"
