@@ -28,7 +28,16 @@ from dspy.lm15 import Request, Response
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.program import GOAL_MS, WARM_UP, Clock, Timed, answer, bare, script  # noqa: E402
+from benchmarks.program import (  # noqa: E402
+    GOAL_MS,
+    WARM_UP,
+    Clock,
+    Timed,
+    answer,
+    bare,
+    ninth_decile,
+    script,
+)
 from benchmarks.stored import task_file  # noqa: E402
 from lift_sys.app import environment  # noqa: E402
 from lift_sys.app.container import MemoryCalls  # noqa: E402
@@ -149,7 +158,7 @@ def line(name: str, calls: Sequence[Call]) -> str:
         f"{statistics.mean(c.executions for c in calls):.1f}",
         f"{statistics.mean(times):.2f}",
         f"{statistics.median(times):.2f}",
-        f"{statistics.quantiles(times, n=10)[-1] if len(times) > 1 else times[0]:.2f}",
+        f"{ninth_decile(times):.2f}",
         f"{max(times):.2f}",
         f"{statistics.mean(c.alone for c in calls):.2f}",
     ]

@@ -9,7 +9,8 @@ other tasks pass) and against a test that counts won and lost tasks as binomial 
 - synthetic pairs: a task's difficulty is shared by both programs, so their outcomes correlate. A
   *false drop* is a trial that was given up although it would have passed at least as many tasks as
   the incumbent; its rate is of the trials that would have.
-- recorded pairs: programs that were run on the same tasks, on resampled tasks and orders.
+- recorded pairs: programs that were run on the same tasks, on resampled tasks and orders. The worst
+  pair is the one whose interval begins highest; few of a pair's draws may be level.
 - whole searches: 20 synthetic programs one after another in one order, each against the best
   complete one so far. Here the error is that another program wins, with fewer tasks passed.
 """
@@ -40,6 +41,8 @@ DIFFERENCES = (0.05, 0.0, -0.05, -0.1, -0.2, -0.3)
 RATE = 0.55
 """The incumbent's true rate in the synthetic pairs."""
 PROGRAMS = 20
+PAIR, FEWEST_TASKS = 2, 4
+"""What a run must have for the second table, whose first line is about a quarter of the tasks."""
 THETAS = np.linspace(0.5, 1.0, 52)[1:-1, None]
 """Chances that a discordant task is lost, mixed uniformly by the binomial test."""
 
@@ -143,12 +146,16 @@ def synthetic(tasks: int, difference: float, alpha: float, repeats: int) -> str:
 
 
 def recorded(run: Path) -> dict[str, dict[str, bool]]:
-    """Return pass or fail by program and task id, of the programs that ran on most tasks."""
+    """Return pass or fail by program and task id, of the programs that ran on most tasks.
+
+    A last line that is still being written is left out.
+    """
     found: dict[str, dict[str, bool]] = {}
-    for line in (run / "rows.jsonl").read_text(encoding="utf-8").splitlines():
+    whole, _, _ = (run / "rows.jsonl").read_bytes().rpartition(b"\n")
+    for line in whole.splitlines():
         row = json.loads(line)
         found.setdefault(row["label"], {})[row["task_id"]] = row["score"]["passed"]
-    most = max(map(len, found.values()))
+    most = max(map(len, found.values()), default=0)
     return {name: passed for name, passed in found.items() if len(passed) == most}
 
 
@@ -165,8 +172,9 @@ def resampled(found: dict[str, dict[str, bool]], tasks: int, alpha: float, repea
         each.append(race(draws, alpha))
     level, binomial, racing = np.sum([races[:3] for races in each], axis=0).tolist()
     together = Races(level, binomial, racing, np.mean([races.ran for races in each], axis=0))
-    worst = max((races.racing / races.level for races in each if races.level), default=0.0)
-    return f"| {tasks} | {len(each)} | {worst:.1%} | {cells(together)} |"
+    rates = [Rate.of(races.racing, races.level) for races in each if races.level]
+    worst = max(rates, key=lambda rate: rate.low, default="none level")
+    return f"| {tasks} | {len(each)} | {worst} | {cells(together)} |"
 
 
 def searches(tasks: int, alpha: float, repeats: int) -> str:
@@ -213,6 +221,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2000)
     given = parser.parse_args()
     alpha, repeats = given.alpha, given.repeats
+    if not (0 < alpha < 1 and repeats > 0):
+        parser.error("--alpha lies between 0 and 1, --repeats is at least 1")
     print(f"Synthetic pairs: {repeats} a line, alpha {alpha}, the incumbent's rate {RATE:.0%}.\n")
     print(f"| tasks | true difference, points | {HEAD}\n|---:|---:|{RULE}")
     for tasks in SIZES:
@@ -221,7 +231,9 @@ def main() -> None:
     few = max(1, repeats // 10)
     for run in given.runs:
         found = recorded(run)
-        size = len(next(iter(found.values())))
+        size = len(next(iter(found.values()), ()))
+        if len(found) < PAIR or size < FEWEST_TASKS:
+            sys.exit(f"{run}: no two programs that ran on the same {FEWEST_TASKS} tasks or more")
         print(f"\nRecorded pairs of {'; '.join(found)}: {few} draws a pair, alpha {alpha}.\n")
         print(f"| tasks | pairs | false drops, racing, worst pair | {HEAD}\n|---:|---:|---:|{RULE}")
         for tasks in (size // 4, size // 2, size):

@@ -73,6 +73,8 @@ IMPLIED_STARTS = _PREPOSITIONS | NOUNS | {"a", "an", "the", "both", "empty"}
 """Words with which ``implied`` may begin, beside the parameters."""
 
 _PAIR = 2
+_LONGEST_NAME = 20
+"""Most words that may name the arguments between what opens an example and these."""
 _LONGEST_GAP = 40
 """Most tokens between the arguments and "the answer is"."""
 
@@ -125,16 +127,17 @@ def _is_operator(text: Text, i: int) -> bool:
 
 def opens(text: Text, i: int) -> bool:
     """Tell whether what is before this position lets arguments begin here."""
-    token = text.at(i - 1)
-    if token is None or token.kind is Kind.STOP or token.kind is Kind.BREAK:
-        return True
-    if token.kind is Kind.SIGN:
-        return token.text in {",", ";", ":", "(", "*", "|"}
-    if token.kind is not Kind.WORD:
-        return False
-    if token.text in _NAMING or token.text in text.lowered:
-        return opens(text, i - 1)
-    return token.text in _OPENING
+    for before in range(i - 1, i - 2 - _LONGEST_NAME, -1):
+        token = text.at(before)
+        if token is None or token.kind is Kind.STOP or token.kind is Kind.BREAK:
+            return True
+        if token.kind is Kind.SIGN:
+            return token.text in {",", ";", ":", "(", "*", "|"}
+        if token.kind is not Kind.WORD:
+            return False
+        if token.text not in _NAMING and token.text not in text.lowered:
+            return token.text in _OPENING
+    return False
 
 
 def arrange(

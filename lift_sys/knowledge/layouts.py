@@ -58,14 +58,14 @@ def doctest(text: Text, i: int) -> Found | None:
 def _said(first: int, last: int, source: str, shown: str) -> Found:
     try:
         body = ast.parse(source.strip(), mode="eval").body
-        answer = ast.literal_eval(shown.strip())
+        answer, written = ast.literal_eval(shown.strip()), ast.unparse(body)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         return [Draft(first, last, reason="a doctest that is more than one expression")]
     if isinstance(body, ast.Call) and isinstance(body.func, ast.Name):
-        return [Draft(first, last, call=ast.unparse(body), expected=shown.strip())]
+        return [Draft(first, last, call=written, expected=shown.strip())]
     if answer is True:
-        return [Draft(first, last, predicate=ast.unparse(body))]
-    return [Draft(first, last, predicate=f"({ast.unparse(body)}) == {shown.strip()}")]
+        return [Draft(first, last, predicate=written)]
+    return [Draft(first, last, predicate=f"({written}) == {shown.strip()}")]
 
 
 def _traceback(text: Text, first: int, source: str, i: int) -> Found:

@@ -38,6 +38,10 @@ TEXTS = st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=40).map(" ".j
 @example("\ud800 f(3) == '\ud800'", ONE)
 @example("\x00 f(3) == '\x00'", ONE)
 @example("f({[]: 1}) == {{}}", ONE)
+@example("the list " * 1_000 + "3 gives 4", ONE)
+@example("x " * 2_000 + "3 gives 4", ONE)
+@example(">>> f(" + "1+" * 900 + "1)\n901\n", ONE)
+@example(">>> " + "not " * 400 + "f(1)\nTrue\n", ONE)
 def test_any_text_is_read_and_spans_lie_in_it(spec: str, known: FunctionSignature | None) -> None:
     found = extract(spec, "f", known)
 
@@ -67,6 +71,7 @@ def test_an_example_on_a_line_of_its_own_is_found_in_any_surroundings(
         "Return the sum of the list, so [1, 2] gives 3. An empty list gives 0; f([5]) == 5.\n",
         "1, ", "[", "(", "'", '"', "\\'", "f(", "\n", "| x | result |\n", "1,234", "“", "a",
         "if x is ", "the result is at least 3 and ", "[[1], [2]] ", "for x of 3 ", ">>> f(3)\n",
+        "the list ", "x ", "word   ",
     ],
 )  # fmt: skip
 def test_time_grows_with_the_length_and_no_faster(piece: str) -> None:

@@ -130,11 +130,37 @@ def test_the_benchmark_prints_its_tables(
         for name, every in (("a", 1), ("b", 2), ("partly", 1))
         for i in range(4 if name == "partly" else 8)
     ]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    whole = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "rows.jsonl").write_text(whole + '{"label": "b", "ta')
     monkeypatch.setattr(benchmark, "SIZES", (8,))
     monkeypatch.setattr(sys, "argv", ["racing.py", str(tmp_path), "--repeats", "20"])
     benchmark.main()
     printed = capsys.readouterr().out
     assert "Recorded pairs of a; b: 2 draws" in printed
-    assert printed.count("| 8 | 2 | 0.0% | 0/2 (") == 1
+    assert printed.count("| 8 | 2 | 0/2 (0.0 %, 95 % CI 0–66 %) | 0/2 (") == 1
     assert printed.count("\n| 8 | ") == len(benchmark.DIFFERENCES) + 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--alpha", "0"], "--alpha lies between 0 and 1"),
+        (["--alpha", "1"], "--alpha lies between 0 and 1"),
+        (["--repeats", "0"], "--repeats is at least 1"),
+        (["--repeats", "1", "."], "no two programs that ran on the same 4 tasks or more"),
+    ],
+)
+def test_what_the_benchmark_cannot_count_is_refused_in_a_sentence(
+    options: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "rows.jsonl").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, "SIZES", ())
+    monkeypatch.setattr(sys, "argv", ["racing.py", *options])
+    with pytest.raises(SystemExit) as stopped:
+        benchmark.main()
+    assert said in f"{stopped.value.code}{capsys.readouterr().err}"
