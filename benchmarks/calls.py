@@ -41,7 +41,7 @@ from benchmarks.program import (  # noqa: E402
 from benchmarks.stored import task_file  # noqa: E402
 from lift_sys.app import environment  # noqa: E402
 from lift_sys.app.container import MemoryCalls  # noqa: E402
-from lift_sys.errors import ProviderError  # noqa: E402
+from lift_sys.errors import LiftError, ProviderError  # noqa: E402
 from lift_sys.inference import catalogue  # noqa: E402
 from lift_sys.inference.chat import SUPPORTED_PARAMS  # noqa: E402
 from lift_sys.inference.failures import EngineError  # noqa: E402
@@ -168,15 +168,18 @@ def line(name: str, calls: Sequence[Call]) -> str:
 def main() -> None:
     """Measure every task and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run directory")
     parser.add_argument("--data", default="dev", help="a shipped set or a task file")
     parser.add_argument("--preset", default="adaptive")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     asked = parser.parse_args()
     environment.prepare()
-    tasks, answers = load_tasks(task_file(asked.data)), stored_answers(asked.runs)
-    with closing(create_sandbox()) as sandbox:
-        calls = measure(tasks, asked.preset, asked.model, answers, sandbox)
+    try:
+        tasks, answers = load_tasks(task_file(asked.data)), stored_answers(asked.runs)
+        with closing(create_sandbox()) as sandbox:
+            calls = measure(tasks, asked.preset, asked.model, answers, sandbox)
+    except (LiftError, OSError) as error:
+        sys.exit(str(error))
     if not calls:
         sys.exit(f"no run holds the answers of {asked.preset} to a task of {asked.data}")
     print(f"{asked.preset}: {len(calls)} of {len(tasks)} tasks; milliseconds a call\n")
