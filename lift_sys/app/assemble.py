@@ -163,6 +163,7 @@ def summarise_search(search: JointSearch) -> Search:
         before=Rate.of(search.best.passed, search.best.tried),
         after=Rate.of(fresh.passed, fresh.tried) if fresh else None,
         repeated=fresh is not None and fresh.repeated,
+        unpaid=search.unpaid,
     )
 
 
