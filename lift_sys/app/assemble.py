@@ -88,7 +88,8 @@ def make_artifact(
     """
     trial = trial or search.best
     fresh = _fresh(search, trial)
-    again = {"dev_again": _measured(config.dev_data, data, fresh)} if fresh else {}
+    sampled = fresh and not fresh.repeated
+    again = {"dev_again": _measured(config.dev_data, data, fresh)} if fresh and sampled else {}
     scores = {"dev": _measured(config.dev_data, data, trial), **again}
     found = {
         "pool_sha256": search.pool.content_hash,

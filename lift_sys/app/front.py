@@ -31,6 +31,7 @@ class Member(Record):
         tokens: Generated per task.
         usd: Per task; ``None`` where the price of a model is not known.
         seconds: In the model, per task.
+        repeated: Whether it gave the same answers when it was run again: nothing is sampled.
     """
 
     trial: int
@@ -40,6 +41,7 @@ class Member(Record):
     tokens: float
     usd: float | None
     seconds: float
+    repeated: bool = False
 
 
 class Answer(Record):
@@ -102,12 +104,14 @@ def front_of(
         priced: Whether the prices of all models are known.
     """
     again = {r.number: Rate.of(r.passed, r.tried) for r in search.reevaluations}
+    repeated = {r.number for r in search.reevaluations if r.repeated}
     members = tuple(
         Member(
             trial=trial.number,
             artifact=artifact_of(trial),
             rate=Rate.of(trial.passed, trial.tried),
             again=again.get(trial.number),
+            repeated=trial.number in repeated,
             tokens=trial.per_task("tokens"),
             usd=trial.per_task("usd") if priced else None,
             seconds=trial.per_task("seconds"),

@@ -31,7 +31,8 @@ def front_lines(front: Front) -> list[str]:
 
 
 def _member(member: Member, *, again: bool) -> str:
-    fresh = f" {member.again or 'not run'} |" if again else ""
+    ran = "the same answers" if member.repeated else member.again or "not run"
+    fresh = f" {ran} |" if again else ""
     usd = "unknown" if member.usd is None else f"{member.usd:.6f}"
     return (
         f"| {member.trial} | {member.rate} |{fresh} {member.tokens:,.1f} | {usd} | "

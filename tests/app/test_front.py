@@ -133,13 +133,20 @@ def test_success_alone_has_no_front(model: Model, tmp_path: Path) -> None:
 
 
 def test_the_front_is_run_again_with_fresh_samples(model: Model, tmp_path: Path) -> None:
-    run, text = optimize(tmp_path, "--objective", "tokens", reevaluate=1)
+    space = {**JOB["space"], "temperature": [0.7]}
+    run, text = optimize(tmp_path, "--objective", "tokens", reevaluate=1, space=space)
     assert "| trial | passed | again | tokens out |" in text
     assert "| not run |" in text
     assert "trial 1, the best of them, passes 4/4" in text
     assert "- trial 1 against the cheapest (trial 0, not run again): 2 tasks gained" in text
     scores = [load_artifact(run / f"front/trial-{i}.json").scores for i in (0, 1)]
     assert [list(s) for s in scores] == [["dev"], ["dev", "dev_again"]]
+
+
+def test_of_what_samples_nothing_no_second_rate_is_told(model: Model, tmp_path: Path) -> None:
+    run, text = optimize(tmp_path, "--objective", "tokens", reevaluate=1)
+    assert f"| 1 | {Rate.of(4, 4)} | the same answers |" in text
+    assert list(load_artifact(run / "best.json").scores) == ["dev", "test"]
 
 
 @pytest.mark.parametrize(
