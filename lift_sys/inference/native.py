@@ -8,6 +8,8 @@ Owns the loaded weights and the guarantees around them:
   tokens (``prefix`` has the reason and the rule), in a slot whose content is cut to whole blocks
   first. The server reports how many tokens it reused; if that is not what was planned, the
   request is computed again from nothing, so a mistake costs time and never changes an answer.
+  Flash attention is off: it divides sums among the threads, so that long answers differed between
+  one core and two. Without it they are the same, and as fast.
 - *Interruptible.* The server reports progress after each block and each token, and stops there
   when asked. It installs its own signal handlers while it loads; the caller's are put back.
 - *Quiet.* The native log is off.
@@ -140,7 +142,7 @@ class NativeServer:
         params.n_parallel = slots
         params.n_ctx = self._context * slots
         params.n_batch = params.n_ubatch = BLOCK
-        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         # Anything that would move or reuse cached tokens on the server's own account is off.
         params.cache_ram_mib = 0
         params.n_ctx_checkpoints = 0

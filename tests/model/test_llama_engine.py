@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xllamacpp
 from dspy.lm15 import Config, Message, Request
 
 from lift_sys.errors import ProviderError
@@ -147,6 +148,32 @@ def test_a_wrong_note_about_the_cache_costs_time_and_not_the_answer(server: Nati
     again = run(server, body)
     assert again.cached_tokens == 0
     assert content(again) == content(right)
+
+
+@pytest.mark.parametrize("flash", [False, True])
+def test_an_answer_does_not_depend_on_the_number_of_threads(
+    model_path: Path, flash: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if flash:  # the control: with it, sums are divided among the threads
+        ours = NativeServer._params
+
+        def with_flash(*args: Any) -> Any:
+            params = ours(*args)
+            params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            return params
+
+        monkeypatch.setattr(NativeServer, "_params", with_flash)
+    long = " ".join(SPECS * 4)
+    turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": long}]
+    body = {"messages": turns, "max_tokens": 6, "temperature": 0.0, "seed": 0, "logprobs": True}
+    answers = []
+    for threads in (1, 2):
+        server = NativeServer(model_path, threads=threads, context=1024, slots=1)
+        answers.append(content(run(server, body)))
+        server.close()
+
+    assert len(answers[0][1]) > 3
+    assert (answers[0] == answers[1]) is not flash
 
 
 def test_the_same_seed_gives_the_same_sample_and_another_seed_another(engine: LlamaEngine) -> None:
