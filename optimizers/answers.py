@@ -57,7 +57,8 @@ def reevaluation(trial: Trial, rows: Sequence[Row], known: Answers) -> Reevaluat
     tried = Tried(number=trial.number, passed=0, tried=0, tokens=0)
     for row in rows:
         tried = with_row(tried, row)
-    repeated = all(answer in known for row in rows for answer in answers_of(row))
+    answers = [answer for row in rows for answer in answers_of(row)]
+    repeated = bool(answers) and all(answer in known for answer in answers)
     return Reevaluation(**dict(tried), repeated=repeated)
 
 

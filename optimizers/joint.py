@@ -92,6 +92,7 @@ class JointSearch(Teleprompter):
             costs, the best one.
         reevaluations: Of the best ones, best first as the search had them; empty until it ended.
         cut: How the job's budget ended the search; ``None`` where it did not.
+        unpaid: Whether that was before all that should have run again had done so.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class JointSearch(Teleprompter):
         self.front: tuple[Trial, ...] = ()
         self.reevaluations: tuple[Reevaluation, ...] = ()
         self.cut: BudgetSpent | None = None
+        self.unpaid = False
         self._answers = Answers()
 
     def compile(
@@ -240,7 +242,7 @@ class JointSearch(Teleprompter):
             try:
                 row = self._evaluator.take(flight.begun)
             except BudgetSpent as spent:
-                self.cut, dropped = spent, "budget"
+                self.cut, dropped = spent, "unpaid"
                 break
             so_far = with_row(so_far, row)
             new += self._answers.count(row)
@@ -279,13 +281,15 @@ class JointSearch(Teleprompter):
     def _reevaluate(self, student: dspy.Module, tasks: Sequence[Task]) -> None:
         """Run the best trials of different points again, with fresh samples."""
         config, again = self._config, []
-        for trial in finalists(self.trials, config.reevaluate, config.wish, config.costs):
+        chosen = finalists(self.trials, config.reevaluate, config.wish, config.costs)
+        for trial in chosen:
             program, label = self.at(student, trial.point), f"trial {trial.number} again"
             try:
                 again.append((trial, list(self._evaluator.run(program, tasks, label, FRESH))))
             except BudgetSpent as spent:
                 self.cut = spent
                 break
+        self.unpaid = len(again) < len(chosen)
         self.reevaluations = tuple(reevaluation(*one, self._answers) for one in again)
         for row in (row for _, rows in again for row in rows):
             self._answers.count(row)

@@ -129,8 +129,8 @@ def finalists(
 ) -> list[Trial]:
     """Return the trials of different points that should run again, best first.
 
-    With costs, they are of the front, in the order in which the wish prefers them, and the best
-    one comes on top where the wish is measured by it.
+    With costs, they are of the front, in the order in which the wish prefers them. The best one
+    comes on top where the wish is measured by it, and next to the first: a budget may end the rest.
 
     Args:
         trials: The finished ones.
@@ -146,7 +146,7 @@ def finalists(
         distinct.setdefault(canonical_json(trial.point), trial)
     chosen = list(distinct.values())[:count]
     measure = members[:1] if wish.points is not None and chosen else ()
-    return [*chosen, *(trial for trial in measure if trial not in chosen)]
+    return list({t.number: t for t in (*chosen[:1], *measure, *chosen[1:])}.values())
 
 
 def fulfils(wish: Wish, one: Tried, candidates: Sequence[Tried], costs: Sequence[Cost]) -> bool:

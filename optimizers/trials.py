@@ -15,8 +15,9 @@ TOKEN_WEIGHT = 1e-7
 """Success a trial gives up per generated token and task: only a tie-break, since even 10,000 tokens
 weigh less than one task in 900."""
 
-Dropped = Literal["hopeless", "racing", "budget"]
-"""Why a trial was given up: it exactly cannot win, it lost its race, or the tokens are spent."""
+Dropped = Literal["hopeless", "racing", "budget", "unpaid"]
+"""Why a trial was given up: it exactly cannot win, it lost its race, the tokens of the search are
+spent, or the budget of the job."""
 
 
 class Tried(Record):
@@ -97,8 +98,8 @@ class Reevaluation(Tried):
     """A complete trial, run once more on every task with fresh samples.
 
     Attributes:
-        repeated: Whether every answer was one that the search had already: nothing is sampled, so
-            this time can tell nothing that the first did not.
+        repeated: Whether there are answers, and each is one that the search had already: nothing is
+            sampled, so this time can tell nothing that the first did not.
     """
 
     repeated: bool

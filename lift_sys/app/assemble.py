@@ -88,7 +88,8 @@ def make_artifact(
     """
     trial = trial or search.best
     fresh = _fresh(search, trial)
-    again = {"dev_again": _measured(config.dev_data, data, fresh)} if fresh else {}
+    sampled = fresh and not fresh.repeated
+    again = {"dev_again": _measured(config.dev_data, data, fresh)} if fresh and sampled else {}
     scores = {"dev": _measured(config.dev_data, data, trial), **again}
     found = {
         "pool_sha256": search.pool.content_hash,
@@ -163,6 +164,7 @@ def summarise_search(search: JointSearch) -> Search:
         before=Rate.of(search.best.passed, search.best.tried),
         after=Rate.of(fresh.passed, fresh.tried) if fresh else None,
         repeated=fresh is not None and fresh.repeated,
+        unpaid=search.unpaid,
     )
 
 

@@ -31,6 +31,9 @@ SAMPLED = 200
 
 NO_DEMOS = Pool(sets=(DemoSet(name="none", tasks=(), demos={}),))
 
+REEVALUATION = "re-evaluation"
+"""Name of the phase in which the best trials run again; the search ends with it."""
+
 HOUR = 3600.0
 MILLION = 1e6
 
@@ -224,18 +227,16 @@ def estimate_job(
     search = (trials * dev).within(config.search_tokens)
     table = estimator.preset("direct") + estimator.preset("single") + mean
     # What samples nothing gives its stored answers again.
-    again = replace(mean * (config.reevaluate * dev), low=Cost())
+    best = config.wish.points is not None  # it runs again, too: the wish is measured by it
+    count = min(config.reevaluate + best, config.trials) if config.reevaluate else 0
+    again = replace(mean * (count * dev), low=Cost())
     return [
         _pooling(config, data, estimator),
         *([_proposing(config)] if config.instructions else []),
         Phase("search", f"at most {config.trials} trials of {dev} dev tasks", search),
         *(
-            [
-                Phase(
-                    "re-evaluation", f"at most {config.reevaluate} trials of {dev} dev tasks", again
-                )
-            ]
-            if config.reevaluate
+            [Phase(REEVALUATION, f"at most {count} trials of {dev} dev tasks", again)]
+            if count
             else []
         ),
         Phase("final table", f"direct, single and the winner on {final} tasks", table * final),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lift_sys.app.data import Data
-from lift_sys.app.estimate import Estimate, Phase, estimate_job
+from lift_sys.app.estimate import REEVALUATION, Estimate, Phase, estimate_job
 from lift_sys.app.job import Job
 from lift_sys.app.models import models_of_job
 from lift_sys.app.pool import origin_of, stored_pool, teach
@@ -221,15 +221,19 @@ def _basis_lines(phases: Sequence[Phase], rates: Rates, config: RunConfig) -> li
     return [
         *lines,
         "",
-        "The lower figures are for first candidates that are good enough, and for trials that give"
-        " the same answers when they run again, the upper ones for everything drawn and rewritten."
-        " Trials that are given up early and answers that trials"
-        f" share make it less{_end(config)}."
+        f"The lower figures are for first candidates that are good enough{_same(phases)}, the upper"
+        " ones for everything drawn and rewritten. Trials that are given up early and answers that"
+        f" trials share make it less{_end(config)}."
         f"{_budget(config)} Demos in prompts, which cost tokens in, are not counted.",
         f"Models: {', '.join(models_of_job(config))}. Nothing was asked of them, and nothing was"
         " written.",
         "",
     ]
+
+
+def _same(phases: Sequence[Phase]) -> str:
+    again = any(phase.name == REEVALUATION for phase in phases)
+    return ", and for trials that give the same answers when they run again" if again else ""
 
 
 def _end(config: RunConfig) -> str:

@@ -122,7 +122,7 @@ class Artifact(Versioned):
         hypers: By path.
         predictors: By path.
         scores: On ``dev`` when it was chosen, on ``dev_again`` with fresh samples if it was run
-            again, and on ``test``.
+            again and samples anything, and on ``test``.
         provenance: Versions, seed, run, data hashes, spend.
         openings: Test sets that it was run on.
         sha256: Over everything else; empty only while an artifact is being made.

@@ -31,6 +31,7 @@ class Member(Record):
         tokens: Generated per task.
         usd: Per task; ``None`` where the price of a model is not known.
         seconds: In the model, per task.
+        repeated: Whether it gave the same answers when it was run again: nothing is sampled.
     """
 
     trial: int
@@ -40,6 +41,7 @@ class Member(Record):
     tokens: float
     usd: float | None
     seconds: float
+    repeated: bool = False
 
 
 class Answer(Record):
@@ -52,8 +54,9 @@ class Answer(Record):
         rate: On the tasks that it was chosen by: with fresh samples where it was run again.
         spent: Of ``cost``, per task.
         fulfilled: Whether it is what was asked for, as it was measured.
-        best: Number of the trial that passed most.
-        cheapest: Number of the trial that is cheapest in ``cost``.
+        best: Number of the trial that passed most; of those that were run again, and of the front's
+            best one as it was before if it was not.
+        cheapest: Number of the trial that is cheapest in ``cost``, likewise.
         against_best: The choice against the best; ``None`` where they are one.
         against_cheapest: The choice against the cheapest, likewise.
     """
@@ -101,12 +104,14 @@ def front_of(
         priced: Whether the prices of all models are known.
     """
     again = {r.number: Rate.of(r.passed, r.tried) for r in search.reevaluations}
+    repeated = {r.number for r in search.reevaluations if r.repeated}
     members = tuple(
         Member(
             trial=trial.number,
             artifact=artifact_of(trial),
             rate=Rate.of(trial.passed, trial.tried),
             again=again.get(trial.number),
+            repeated=trial.number in repeated,
             tokens=trial.per_task("tokens"),
             usd=trial.per_task("usd") if priced else None,
             seconds=trial.per_task("seconds"),
@@ -114,25 +119,31 @@ def front_of(
         for trial in search.front
     )
     candidates = search.reevaluations or search.front
-    answer = answer_of(config.wish, candidates, config.costs, [task.id for task in tasks])
+    ids = [task.id for task in tasks]
+    answer = answer_of(config.wish, candidates, config.costs, ids, search.front)
     return Front(costs=config.costs, members=members, answer=answer)
 
 
 def answer_of(
-    wish: Wish, candidates: Sequence[Tried], costs: Sequence[Cost], task_ids: Sequence[str]
+    wish: Wish,
+    candidates: Sequence[Tried],
+    costs: Sequence[Cost],
+    task_ids: Sequence[str],
+    members: Sequence[Tried] = (),
 ) -> Answer:
-    """Return what a wish chooses, compared with the best and with the cheapest candidate.
+    """Return what a wish chooses, compared with the best and with the cheapest of the front.
 
     Args:
         wish: What is wanted.
         candidates: On the same tasks; at least one.
         costs: What the search kept low; at least one.
         task_ids: In the order of the candidates' outcomes.
+        members: Of the front, where the candidates are those of it that were run again.
     """
     cost = wished_cost(wish, costs)
     choice = preferred(wish, candidates, costs)[0]
-    best = preferred(BEST, candidates, costs)[0]
-    cheapest = preferred(Wish(cost=cost, points=100), candidates, costs)[0]
+    best = _first(BEST, candidates, costs, members)
+    cheapest = _first(Wish(cost=cost, points=100), candidates, costs, members)
     others = {o.number: o for o in (best, cheapest) if o.number != choice.number}
 
     def outcomes(one: Tried) -> dict[str, bool]:
@@ -146,9 +157,18 @@ def answer_of(
         trial=choice.number,
         rate=Rate.of(choice.passed, choice.tried),
         spent=choice.per_task(cost),
-        fulfilled=fulfils(wish, choice, candidates, costs),
+        fulfilled=fulfils(wish, choice, [*candidates, best], costs),
         best=best.number,
         cheapest=cheapest.number,
         against_best=against.get(best.number),
         against_cheapest=against.get(cheapest.number),
     )
+
+
+def _first(
+    wish: Wish, candidates: Sequence[Tried], costs: Sequence[Cost], members: Sequence[Tried]
+) -> Tried:
+    """Return what a wish chooses if the front's own choice is a candidate, too."""
+    known = {candidate.number for candidate in candidates}
+    own = [one for one in preferred(wish, members, costs)[:1] if one.number not in known]
+    return preferred(wish, [*candidates, *own], costs)[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lift_sys.app.front import Answer, Front, Member
 from lift_sys.wish import Cost
-from metrics.stats import Comparison, Rate, p_text
+from metrics.stats import Comparison, p_text
 
 WORDS: dict[Cost, str] = {"tokens": "tokens out", "usd": "USD", "seconds": "seconds in the model"}
 
@@ -26,12 +26,13 @@ def front_lines(front: Front) -> list[str]:
         "",
         " ".join(_answer(front)),
         "",
-        *_comparisons(front.answer),
+        *_comparisons(front),
     ]
 
 
 def _member(member: Member, *, again: bool) -> str:
-    fresh = f" {member.again or 'not run'} |" if again else ""
+    ran = "the same answers" if member.repeated else member.again or "not run"
+    fresh = f" {ran} |" if again else ""
     usd = "unknown" if member.usd is None else f"{member.usd:.6f}"
     return (
         f"| {member.trial} | {member.rate} |{fresh} {member.tokens:,.1f} | {usd} | "
@@ -50,27 +51,34 @@ def _answer(front: Front) -> list[str]:
     return [
         f'Asked for "{answer.wish}": trial {answer.trial}{is_also} passes {answer.rate} with '
         f"{spent}. It is `best.json` and `{file}`.",
-        *_evidence(answer),
+        *_evidence(answer, "those that ran again" if _not_again(front) else "them"),
     ]
 
 
-def _evidence(answer: Answer) -> list[str]:
+def _not_again(front: Front) -> set[int]:
+    """Return the trials that were not run again, if others were."""
+    some = any(member.again for member in front.members)
+    return {member.trial for member in front.members if some and not member.again}
+
+
+def _evidence(answer: Answer, them: str) -> list[str]:
     wish, tasks = answer.wish, answer.rate.total
     if wish.limit is not None:
         limit = f"{_amount(wish.limit, answer.cost)} {WORDS[answer.cost]}"
         if not answer.fulfilled:
-            return [f"None of them is under {limit} per task, and this one comes nearest."]
+            return [f"None of {them} is under {limit} per task, and this one comes nearest."]
         return [f"That it is under {limit} is a mean of {tasks} tasks; other tasks may cost more."]
     if wish.percent is not None:
-        return [_share(answer.rate, wish.percent, fulfilled=answer.fulfilled)]
+        return [_share(answer, wish.percent, them)]
     if wish.points is not None and answer.against_best is not None:
         return [_distance(answer.against_best, wish.points)]
     return []
 
 
-def _share(rate: Rate, percent: float, *, fulfilled: bool) -> str:
-    if not fulfilled:
-        return f"None of them passes {percent:g} %, and this one comes nearest."
+def _share(answer: Answer, percent: float, them: str) -> str:
+    rate = answer.rate
+    if not answer.fulfilled:
+        return f"None of {them} passes {percent:g} %, and this one comes nearest."
     bound = f"the lower end of its interval is {100 * rate.low:.0f} %"
     if 100 * rate.low < percent:
         return (
@@ -93,16 +101,17 @@ def _distance(comparison: Comparison, points: float) -> str:
     )
 
 
-def _comparisons(answer: Answer) -> list[str]:
+def _comparisons(front: Front) -> list[str]:
+    answer, not_again = front.answer, _not_again(front)
     others = (
         ("best", answer.best, answer.against_best),
         ("cheapest", answer.cheapest, answer.against_cheapest),
     )
     lines = [
-        f"- trial {answer.trial} against the {name} (trial {number}): {len(c.only_second)} tasks "
-        f"gained, {len(c.only_first)} lost, {c.difference}, exact McNemar p "
-        f"{p_text(c.p_corrected)}{' (corrected)' if c.p_corrected != c.p_value else ''}: "
-        f"{c.verdict}."
+        f"- trial {answer.trial} against the {name} (trial {number}"
+        f"{', not run again' if number in not_again else ''}): {len(c.only_second)} tasks gained, "
+        f"{len(c.only_first)} lost, {c.difference}, exact McNemar p {p_text(c.p_corrected)}"
+        f"{' (corrected)' if c.p_corrected != c.p_value else ''}: {c.verdict}."
         for name, number, c in others
         if c is not None
     ]

@@ -113,6 +113,7 @@ class Search(Record):
         after: Likewise with fresh samples; ``None`` where it was not run again.
         repeated: Whether every answer of the second time was one of the first: then ``after`` can
             tell nothing new.
+        unpaid: Whether the budget was spent before all that should have run again had done so.
     """
 
     trials: int
@@ -121,6 +122,7 @@ class Search(Record):
     before: Rate
     after: Rate | None = None
     repeated: bool = False
+    unpaid: bool = False
 
 
 class Compilation(Record):

@@ -20,16 +20,16 @@ from lift_sys.app.report import (
     Search,
     TokenMatch,
 )
-from lift_sys.app.spending import BudgetUse
 from lift_sys.inference.usage import Usage
 from lift_sys.verdict import FailureCategory
-from metrics.stats import ALPHA, Rate, p_text
+from metrics.stats import ALPHA, p_text
 from optimizers.trials import Dropped
 
 REASONS: dict[Dropped, str] = {
     "hopeless": "given up when they could not win",
     "racing": "given up by racing",
     "budget": "cut off by the token limit",
+    "unpaid": "cut off by the budget",
 }
 
 
@@ -52,7 +52,7 @@ def markdown(report: Report, *, detailed: bool = False) -> str:
     lines += cost_lines(costs, detailed=detailed)
     lines += chain_lines({r.name: r.chains for r in report.results})
     lines += [*_matches(report), *_comparisons(report), ""]
-    lines += [_search(report.search, report.budget), ""] if report.search else []
+    lines += [_search(report.search, report), ""] if report.search else []
     lines += [_compilation(report.compilation), ""] if report.compilation else []
     lines += front_lines(report.front) if report.front else []
     lines += [str(report.budget), ""] if report.budget else []
@@ -190,39 +190,60 @@ def _flips_needed(alpha: float) -> int:
     return flips
 
 
-def _search(search: Search, budget: BudgetUse | None) -> str:
+def _search(search: Search, report: Report) -> str:
     """Say how many configurations the winner was chosen from, and what that makes of its rate."""
-    reasons = dict(REASONS)
-    if budget and budget.ended_search:
-        reasons["budget"] = "cut off by the budget"
-    why = ", ".join(f"{count} {reasons[reason]}" for reason, count in search.dropped.items())
-    text = (
-        f"Search: {search.configurations} configurations tried in {search.trials} trials"
-        f"{f' ({why})' if why else ''}. On the dev tasks the winner passed {search.before} when it "
-        "was chosen, which flatters the best of several"
+    why = ", ".join(f"{count} {REASONS[reason]}" for reason, count in search.dropped.items())
+    several = search.configurations > 1
+    chosen = " when it was chosen, which flatters the best of several" if several else ""
+    return (
+        f"Search: {_counted(search.configurations, 'configuration')} tried in "
+        f"{_counted(search.trials, 'trial')}{f' ({why})' if why else ''}. On the dev tasks the "
+        f"winner passed {search.before}{chosen}; {_again(search, counted=_any_call(report))}."
+        f"{_warning(search, by_tokens=report.front is None)}"
     )
-    return f"{text}; {_again(search)}{_warning(search.before)}"
 
 
-def _again(search: Search) -> str:
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _again(search: Search, *, counted: bool) -> str:
+    """Say what came of running the winner again.
+
+    Args:
+        search: That found it.
+        counted: Whether any call of a model is known; else nobody knows what is sampled.
+    """
     if search.after is None:
-        return "it was not run again (`reevaluate`)."
+        why = "because the budget was spent" if search.unpaid else "(`reevaluate`)"
+        return f"it was not run again {why}"
     if search.repeated:
-        return (
+        text = (
             "run again it gave the same answers, because nothing is sampled, so that can tell "
-            "nothing about it."
+            "nothing about it"
         )
-    return f"with fresh samples it passed {search.after}."
+    else:
+        text = f"{'with fresh samples' if counted else 'run again'} it passed {search.after}"
+    return f"{text}; the budget was spent before others had run again" if search.unpaid else text
 
 
-def _warning(rate: Rate) -> str:
-    """Say what a search could not show."""
+def _warning(search: Search, *, by_tokens: bool) -> str:
+    """Say what a search could not show.
+
+    Args:
+        search: Its winner was chosen by its last rate, among those that have one.
+        by_tokens: Whether the fewest tokens decide between equals.
+    """
+    rate = search.after or search.before
     if rate.total == 1:
         return " One task cannot show that one program is better than another."
     if rate.passed == 0:
-        return " Nothing passed any of them: the winner is what spent the fewest tokens."
-    if rate.passed == rate.total:
-        return " Where several programs pass all of them, the one with the fewest tokens won."
+        who = "Nothing that ran again" if search.after else "Nothing"
+        least = ": the winner is what spent the fewest tokens" if by_tokens else ""
+        return f" {who} passed any of them{least}."
+    if rate.passed == rate.total and by_tokens and search.configurations > 1:
+        who = "of those that ran again" if search.after else "programs"
+        return f" Where several {who} pass all of them, the one with the fewest tokens won."
     return ""
 
 
@@ -242,7 +263,7 @@ def _compilation(made: Compilation) -> str:
 
 def _footer(report: Report) -> str:
     usage = report.usage
-    if not usage.calls and not report.taken.calls:
+    if not _any_call(report):
         return (
             "Whole run: no call of a model was counted; either none was made, or the model is one "
             "whose calls are not counted, as one of a class of your own."
@@ -252,6 +273,10 @@ def _footer(report: Report) -> str:
         f"{usage.prompt_tokens:,} in ({_cached(usage):.0%} from the prefix cache), "
         f"{_time_spent(report)}{_taken(report.taken)}.{spent_sentence(report.spent)}"
     )
+
+
+def _any_call(report: Report) -> bool:
+    return bool(report.usage.calls or report.taken.calls)
 
 
 def _taken(usage: Usage) -> str:

@@ -33,8 +33,9 @@ TRIALS = [trial(0, 6), trial(1, 0, 3, "racing"), trial(2, 5), trial(3, 1, 5, "ho
 def search(*again: Reevaluation, best: int = 0) -> Any:
     pool = SimpleNamespace(content_hash="0" * 64)
     return SimpleNamespace(
-        trials=TRIALS, reevaluations=again, best=TRIALS[best], pool=pool, tokens_spent=400
-    )
+        trials=TRIALS, reevaluations=again, best=TRIALS[best], pool=pool, tokens_spent=400,
+        unpaid=False,
+    )  # fmt: skip
 
 
 AGAIN = (
@@ -72,3 +73,5 @@ def test_an_artifact_has_both_scores_of_a_winner_that_ran_again() -> None:
         "dev_again": (4, 110),
     }
     assert twice.provenance["configurations"] == 3
+    same = make_artifact(RunConfig(), data, winner, search(*AGAIN, best=2))
+    assert list(same.scores) == ["dev"]  # nothing is sampled: no second score

@@ -178,7 +178,7 @@ def test_a_search_that_the_budget_ends_names_its_best_trial_and_its_table(
     assert outcome.report.budget is not None
     assert outcome.report.budget.ended_search
     assert outcome.report.search is not None
-    assert outcome.report.search.trials < 4 or outcome.report.search.dropped == {"budget": 1}
+    assert outcome.report.search.trials < 4 or outcome.report.search.dropped == {"unpaid": 1}
     assert "the search ended when no more than the final table was left of it" in outcome.text
     assert spent(tmp_path) <= cap + max(sum(call[2:]) for call in paid(tmp_path).values())
     assert len(outcome.report.results) == 3

@@ -112,6 +112,27 @@ def test_an_optimizer_of_dspys_searches_no_space(tmp_path: Path) -> None:
     assert "| before and after | 2 programs on 8 dev tasks | 1,0" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 2),
+        ({"trials": 1}, 1),
+        ({"wish": "cheapest within 2 points"}, 3),
+        ({"wish": "cheapest within 2 points", "trials": 2}, 2),
+        ({"wish": "cheapest within 2 points", "reevaluate": 0}, 0),
+        ({"optimizer": "gepa"}, 0),
+    ],
+)
+def test_as_many_trials_run_again_as_can(
+    changes: dict[str, Any], count: int, tmp_path: Path
+) -> None:
+    text = said(RunConfig.model_validate(changes), tmp_path)
+
+    assert ("| re-evaluation |" in text) == (count > 0)
+    assert ("when they run again" in text) == (count > 0)
+    assert not count or f"| re-evaluation | at most {count} trials of 8 dev tasks |" in text
+
+
 def test_a_broken_pool_is_named(tmp_path: Path) -> None:
     job = RunConfig()
     run = Job.of(job, load_data(job), ClosedSandbox()).place(tmp_path)

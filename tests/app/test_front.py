@@ -133,11 +133,20 @@ def test_success_alone_has_no_front(model: Model, tmp_path: Path) -> None:
 
 
 def test_the_front_is_run_again_with_fresh_samples(model: Model, tmp_path: Path) -> None:
-    run, text = optimize(tmp_path, "--objective", "tokens", reevaluate=1)
+    space = {**JOB["space"], "temperature": [0.7]}
+    run, text = optimize(tmp_path, "--objective", "tokens", reevaluate=1, space=space)
     assert "| trial | passed | again | tokens out |" in text
     assert "| not run |" in text
+    assert "trial 1, the best of them, passes 4/4" in text
+    assert "- trial 1 against the cheapest (trial 0, not run again): 2 tasks gained" in text
     scores = [load_artifact(run / f"front/trial-{i}.json").scores for i in (0, 1)]
     assert [list(s) for s in scores] == [["dev"], ["dev", "dev_again"]]
+
+
+def test_of_what_samples_nothing_no_second_rate_is_told(model: Model, tmp_path: Path) -> None:
+    run, text = optimize(tmp_path, "--objective", "tokens", reevaluate=1)
+    assert f"| 1 | {Rate.of(4, 4)} | the same answers |" in text
+    assert list(load_artifact(run / "best.json").scores) == ["dev", "test"]
 
 
 @pytest.mark.parametrize(
@@ -174,14 +183,20 @@ def trial(number: int, passes: str, tokens: int) -> Trial:
 BEST, MIDDLE, CHEAP = trial(3, "1111", 400), trial(5, "1110", 200), trial(7, "1000", 40)
 
 
-def words(wish: str, *trials: Trial) -> str:
+def words(wish: str, *trials: Trial, again: dict[int, str] | None = None) -> str:
+    """Return what is said of a front, of which some trials passed other tasks when run again."""
     members = front(trials or (BEST, MIDDLE, CHEAP), ("tokens",))
+    fresh = {
+        m.number: trial(m.number, (again or {})[m.number], m.tokens)
+        for m in members
+        if m.number in (again or {})
+    }
     table = tuple(
         Member(
             trial=m.number,
             artifact=f"front/trial-{m.number}.json",
             rate=Rate.of(m.passed, m.tried),
-            again=None,
+            again=Rate.of(fresh[m.number].passed, m.tried) if m.number in fresh else None,
             tokens=m.per_task("tokens"),
             usd=0,
             seconds=m.per_task("seconds"),
@@ -189,7 +204,8 @@ def words(wish: str, *trials: Trial) -> str:
         for m in members
     )
     ids = [f"t{i}" for i in range(members[0].tried)]
-    answer = answer_of(Wish.model_validate(wish), members, ("tokens",), ids)
+    candidates = list(fresh.values()) or members
+    answer = answer_of(Wish.model_validate(wish), candidates, ("tokens",), ids, members)
     return "\n".join(front_lines(Front(costs=("tokens",), members=table, answer=answer)))
 
 
@@ -224,6 +240,39 @@ def test_the_table() -> None:
 )
 def test_the_answer_says_what_it_rests_on(wish: str, says: str) -> None:
     assert says in words(wish)
+
+
+@pytest.mark.parametrize(
+    ("wish", "again", "says"),
+    [
+        (
+            "cheapest with at least 70 %",
+            {5: "1000"},
+            "None of those that ran again passes 70 %, and this one comes nearest.",
+        ),
+        ("cheapest with at least 70 %", {5: "1110"}, "trial 5 passes 3/4"),
+        (
+            "cheapest with at least 70 %",
+            {5: "1110"},
+            "- trial 5 against the best (trial 3, not run again): 0 tasks gained, 1 lost",
+        ),
+        (
+            "cheapest within 50 points",
+            {5: "1000"},
+            "not shown by these 4 tasks: it may be ",
+        ),
+        ("best", {3: "1000", 5: "1110"}, "trial 5, the best of them, passes 3/4"),
+        (
+            "best",
+            {3: "1000", 5: "1110"},
+            "- trial 5 against the cheapest (trial 7, not run again): 2 tasks gained, 0 lost",
+        ),
+    ],
+)
+def test_what_ran_again_is_compared_with_the_whole_front(
+    wish: str, again: dict[int, str], says: str
+) -> None:
+    assert says in words(wish, again=again)
 
 
 def test_what_no_program_reaches_is_said() -> None:

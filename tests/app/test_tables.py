@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
+from lift_sys.app import tables
+from lift_sys.app.front import Front
 from lift_sys.app.report import Report, Search, TokenMatch, build_report
+from lift_sys.app.spending import BudgetUse
 from lift_sys.app.tables import markdown
+from lift_sys.config import Budget
+from lift_sys.inference.usage import Usage
 from metrics.stats import Rate, p_text
 from tests.app.test_report import FIRST, make_report, row
 
@@ -117,6 +122,84 @@ def test_a_search_tells_how_many_it_tried_and_the_rate_before_and_after(
     ) in text
     assert says in text
     assert "Search:" not in markdown(make_report())
+
+
+def search_line(front: Front | None = None, **changes: Any) -> str:
+    tried = Search(trials=2, configurations=2, dropped={}, before=BEFORE)
+    report = make_report().model_copy(
+        update={"search": tried.model_copy(update=changes), "front": front}
+    )
+    (line,) = [line for line in markdown(report).splitlines() if line.startswith("Search:")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"dropped": {"unpaid": 1}}, "2 trials (1 cut off by the budget)."),
+        (
+            {"dropped": {"budget": 1, "unpaid": 1}},
+            "(1 cut off by the token limit, 1 cut off by the budget).",
+        ),
+        ({"unpaid": True}, "it was not run again because the budget was spent."),
+        (
+            {"unpaid": True, "after": AFTER},
+            f"it passed {AFTER}; the budget was spent before others had run again.",
+        ),
+    ],
+)
+def test_a_search_tells_what_the_budget_ended(changes: dict[str, Any], says: str) -> None:
+    assert says in search_line(**changes)
+    budget = BudgetUse(budget=Budget(tokens=9), phases={}, ended_search=True)
+    tried = Search(trials=2, configurations=2, dropped={"budget": 1}, before=BEFORE)
+    text = markdown(make_report().model_copy(update={"search": tried, "budget": budget}))
+    assert "1 cut off by the token limit" in text  # whatever the budget ended after that
+
+
+def test_one_configuration_is_not_the_best_of_several() -> None:
+    line = search_line(trials=1, configurations=1)
+    assert line.startswith("Search: 1 configuration tried in 1 trial. On the dev tasks the winner")
+    assert line.endswith(f"passed {BEFORE}; it was not run again (`reevaluate`).")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        (Rate.of(8, 8), AFTER, f"with fresh samples it passed {AFTER}."),
+        (Rate.of(0, 8), AFTER, f"with fresh samples it passed {AFTER}."),
+        (
+            Rate.of(7, 8),
+            Rate.of(8, 8),
+            " Where several of those that ran again pass all of them, the one with the fewest "
+            "tokens won.",
+        ),
+        (
+            Rate.of(2, 8),
+            Rate.of(0, 8),
+            " Nothing that ran again passed any of them: the winner is what spent the fewest "
+            "tokens.",
+        ),
+    ],
+)
+def test_what_ran_again_is_chosen_by_its_fresh_samples(
+    before: Rate, after: Rate, ends: str
+) -> None:
+    assert search_line(before=before, after=after).endswith(ends)
+
+
+def test_with_objectives_the_fewest_tokens_need_not_win() -> None:
+    front = Front.model_construct(costs=("seconds",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "front_lines", lambda _: [])
+        assert search_line(front, before=Rate.of(0, 8)).endswith(" Nothing passed any of them.")
+        assert search_line(front, before=Rate.of(8, 8)).endswith("(`reevaluate`).")
+
+
+def test_of_a_model_whose_calls_nobody_counts_it_is_not_known_what_is_sampled() -> None:
+    uncounted = make_report().model_copy(update={"usage": Usage()})
+    tried = Search(trials=2, configurations=2, dropped={}, before=BEFORE, after=AFTER)
+    text = markdown(uncounted.model_copy(update={"search": tried}))
+    assert f"best of several; run again it passed {AFTER}." in text
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_the_best_complete_trial_wins_and_the_same_budget_gives_the_same(
     for budget in range(len(TASKS), whole[0].executed):
         made = job(budget)
         search, winner = made.run(SEARCH)
-        kept = [t for t in search.trials if t.dropped != "budget"]
+        kept = [t for t in search.trials if t.dropped != "unpaid"]
         again, same = made.run(SEARCH)
 
         assert search.cut
@@ -101,7 +101,7 @@ def test_several_slots_end_with_a_trial_of_the_uninterrupted_search() -> None:
     for budget in range(3 * len(TASKS), free.executed, 7):
         made = replace(job(budget), slots=3)
         search, _ = made.run(SEARCH)
-        kept = [t for t in search.trials if t.dropped != "budget"]
+        kept = [t for t in search.trials if t.dropped != "unpaid"]
         assert search.cut
         assert kept == whole.trials[: len(kept)]
         assert search.best.complete
@@ -117,4 +117,9 @@ def test_re_evaluations_that_were_made_count() -> None:
     search, _ = made.run(SEARCH)
 
     assert search.cut
+    assert search.unpaid
     assert [again.number for again in search.reevaluations] == [search.best.number]
+    made.budget = 10**9
+    paid, _ = made.run(SEARCH)
+    assert not paid.unpaid
+    assert len(paid.reevaluations) == 2

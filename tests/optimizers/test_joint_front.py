@@ -102,6 +102,8 @@ def test_the_members_that_the_wish_prefers_run_again_and_what_it_is_measured_by(
         chosen = preferred(CHEAPEST, search.reevaluations, COSTS.costs)[0]
         assert search.best.number == chosen.number
         changed += len(expected) == 2
+        more, _ = Job(table, in_memory).run(replace(config, reevaluate=3))
+        assert [r.number for r in more.reevaluations][: len(expected)] == list(expected)
         best, _ = Job(table, in_memory).run(replace(config, reevaluate=1, wish=BEST))
         assert [r.number for r in best.reevaluations] == [once.front[0].number]
     assert changed > 0

@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from lift_sys.record import canonical_json
+from optimizers.answers import Answers, reevaluation
 from tests.optimizers.searching import (
     CONFIG,
     FRESH,
@@ -81,6 +82,11 @@ def test_the_best_trials_run_again_with_fresh_samples() -> None:
         assert search.tokens_spent == once.tokens_spent + fresh
         changed += search.best != once.best
     assert changed > 0
+
+
+def test_without_calls_nobody_knows_whether_the_answers_are_the_same() -> None:
+    search, _ = Job(0, in_memory).run(CONFIG)
+    assert not reevaluation(search.best, [], Answers()).repeated
 
 
 def test_interrupted_while_racing_or_running_again_it_ends_the_same(tmp_path: Path) -> None:

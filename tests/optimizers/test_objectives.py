@@ -13,6 +13,7 @@ from lift_sys.wish import Cost, Wish
 from optimizers.objectives import (
     cannot_join,
     directions,
+    finalists,
     front,
     fulfils,
     has_lost,
@@ -147,6 +148,22 @@ def test_what_cannot_join_never_would_have(
         assert after == members
     elif tried == TASKS and share == 1 and whole not in after:
         assert values(whole, costs) in [values(member, costs) for member in members]
+
+
+def test_what_a_wish_is_measured_by_runs_again_next_to_its_first_choice() -> None:
+    figures = [(6, 40), (5, 30), (4, 20), (3, 10)]
+    trials = [
+        trial(i, passed, (tokens, 1, 1)).model_copy(update={"point": {"i": i}})
+        for i, (passed, tokens) in enumerate(figures)
+    ]
+    wish = Wish.model_validate("cheapest within 40 points")
+
+    def chosen(count: int) -> list[int]:
+        return [one.number for one in finalists(trials, count, wish, ("tokens",))]
+
+    assert [chosen(count) for count in range(5)] == [
+        [], [2, 0], [2, 0, 1], [2, 0, 1], [2, 0, 1, 3],
+    ]  # fmt: skip
 
 
 def raced(passes: str, number: int = 0, tokens: int = 10) -> Trial:
