@@ -81,6 +81,7 @@ def optimize(
     """
     from lift_sys.app import environment, jobs
     from lift_sys.app.optimizing import Wanted, explain_job, optimize_job
+    from lift_sys.app.worker import Meeting
 
     environment.prepare()  # a job may name a model of the user's own
     overrides = {
@@ -93,7 +94,8 @@ def optimize(
     }  # fmt: skip
     job = jobs.resolve(config, overrides)
     wanted = Wanted(job, runs, open_test=open_test, unsafe=unsafe)
+    meeting = Meeting.of(storage, study, slots)
     if explain:
         explain_job(wanted)
     else:
-        optimize_job(wanted, storage, study, slots)
+        optimize_job(wanted, meeting)

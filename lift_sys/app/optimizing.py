@@ -56,19 +56,17 @@ def explain_job(wanted: Wanted) -> None:
     _show(_console(), text)
 
 
-def optimize_job(wanted: Wanted, storage: str | None, study: str | None, slots: int | None) -> None:
+def optimize_job(wanted: Wanted, meeting: Meeting | None) -> None:
     """Run a job, alone or as the one that begins a shared study, and print its table.
 
     Args:
         wanted: The job.
-        storage: Address of the database of a shared study.
-        study: Its name.
-        slots: Tasks that all its processes together run at the same time.
+        meeting: Where a shared study meets.
 
     Raises:
-        LiftError: As ``run.optimize``; or the options name half of a study.
+        LiftError: As ``run.optimize``.
     """
-    config, meeting = wanted.config, Meeting.of(storage, study, slots)
+    config = wanted.config
     data, console = load_data(config), _console()
     planned = {
         POOL: config.pool_tasks * len(config.teachers),

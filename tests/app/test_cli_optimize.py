@@ -44,3 +44,13 @@ def test_racing_and_fresh_samples_are_options(tmp_path: Path) -> None:
     assert "re-evaluation" not in never.stdout
     assert wrong.returncode == 2
     assert "drop_alpha" in wrong.stderr
+
+
+@pytest.mark.parametrize("explain", [(), ("--explain",)])
+def test_half_a_shared_study_is_refused(explain: tuple[str, ...], tmp_path: Path) -> None:
+    half = ("--storage", f"sqlite:///{tmp_path / 'study.db'}")
+    done = lift("optimize", *explain, *half, "--runs", str(tmp_path / "runs"))
+
+    assert done.returncode == 2
+    assert "needs both --storage URL and --study NAME" in done.stderr
+    assert not [*tmp_path.iterdir()]
