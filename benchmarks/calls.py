@@ -38,7 +38,7 @@ from benchmarks.program import (  # noqa: E402
     ninth_decile,
     script,
 )
-from benchmarks.stored import task_file  # noqa: E402
+from benchmarks.stored import task_file, whole_lines  # noqa: E402
 from lift_sys.app import environment  # noqa: E402
 from lift_sys.app.container import MemoryCalls  # noqa: E402
 from lift_sys.errors import LiftError, ProviderError  # noqa: E402
@@ -116,8 +116,7 @@ def stored_answers(runs: Iterable[Path]) -> MemoryCalls:
     """Return the answers of run directories; a line that is still being written is left out."""
     calls = MemoryCalls()
     for run in runs:
-        whole, _, _ = (run / "calls.jsonl").read_bytes().rpartition(b"\n")
-        for line in whole.splitlines():
+        for line in whole_lines(run / "calls.jsonl"):
             calls.put(StoredCall.model_validate_json(line))
     return calls
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 import dspy  # noqa: E402
 
-from benchmarks.stored import task_file  # noqa: E402
+from benchmarks.stored import task_file, whole_lines  # noqa: E402
 from lift_sys.app import environment  # noqa: E402
 from lift_sys.errors import ProviderError  # noqa: E402
 from lift_sys.inference import catalogue  # noqa: E402
@@ -51,8 +51,7 @@ class StoredAnswers:
     """The generated answers of a run, to be read and never added to."""
 
     def __init__(self, run: Path) -> None:
-        whole, _, _ = (run / "calls.jsonl").read_bytes().rpartition(b"\n")
-        calls = (StoredCall.model_validate_json(line) for line in whole.splitlines() if line)
+        calls = map(StoredCall.model_validate_json, whole_lines(run / "calls.jsonl"))
         self._known = {call.key: call for call in calls}
 
     def get(self, key: str) -> StoredCall | None:

@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
+from benchmarks.stored import whole_lines  # noqa: E402
 from metrics.stats import Rate  # noqa: E402
 from optimizers.racing import log_evidence  # noqa: E402
 
@@ -151,8 +152,7 @@ def recorded(run: Path) -> dict[str, dict[str, bool]]:
     A last line that is still being written is left out.
     """
     found: dict[str, dict[str, bool]] = {}
-    whole, _, _ = (run / "rows.jsonl").read_bytes().rpartition(b"\n")
-    for line in whole.splitlines():
+    for line in whole_lines(run / "rows.jsonl"):
         row = json.loads(line)
         found.setdefault(row["label"], {})[row["task_id"]] = row["score"]["passed"]
     most = max(map(len, found.values()), default=0)

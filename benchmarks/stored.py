@@ -39,6 +39,12 @@ def task_file(name: str) -> Path:
     return shipped if shipped.exists() else Path(name)
 
 
+def whole_lines(file: Path) -> list[bytes]:
+    """Return the lines of a run's file; a last one that is still being written is left out."""
+    whole, _, _ = file.read_bytes().rpartition(b"\n")
+    return [line for line in whole.splitlines() if line]
+
+
 def read_entries(runs: Sequence[Path], data: str, program: str | None = None) -> list[Entry]:
     """Return the rows of run directories whose tasks are in a set.
 
@@ -53,8 +59,7 @@ def read_entries(runs: Sequence[Path], data: str, program: str | None = None) ->
     tasks = {task.id: task for task in load_tasks(task_file(data))}
     latest: dict[tuple[Path, str, str], Entry] = {}
     for run in runs:
-        whole, _, _ = (run / "rows.jsonl").read_bytes().rpartition(b"\n")
-        for row in (Row.model_validate_json(line) for line in whole.splitlines() if line):
+        for row in map(Row.model_validate_json, whole_lines(run / "rows.jsonl")):
             if row.task_id in tasks and program in {None, row.label}:
                 latest[run, row.label, row.task_id] = Entry(row, tasks[row.task_id])
     return list(latest.values())

@@ -7,7 +7,6 @@ program's; how many candidates are made and which is taken is not decided here.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import dspy
 
 from lift_sys.inference.lm import asks_in_turn, concurrency_of
+from lift_sys.inference.samples import derived_seed
 from lift_sys.ir.models import FunctionSignature, SpecIR
 from lift_sys.knowledge.constraints import Extraction, extract
 from lift_sys.tasks import TaskView
@@ -218,8 +218,7 @@ class Writing:
     def _sampling(self, step: str, index: int) -> Sampling:
         """Derive the seed from everything that names this answer."""
         program = self.program
-        text = f"{self.rollout}\0{index}\0{step}\0{self.spec}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) & 0x7FFFFFFF
+        seed = derived_seed(self.rollout, index, step, self.spec)
         greedy = index == 0 and bool(program.greedy_first.value)
         temperature = 0.0 if greedy else float(program.temperature.value)
         return Sampling(temperature, seed, program.borrowed.models)

@@ -12,7 +12,6 @@ the job, as it does for any model. ``ModelInfo.cap`` of a member is one.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from lift_sys.inference.chat import SUPPORTED_PARAMS
 from lift_sys.inference.course import Caps, Course, Member
 from lift_sys.inference.failures import EngineError
 from lift_sys.inference.model_info import ModelInfo
+from lift_sys.inference.threaded import ThreadedEngine
 
 
 class ChainEngine:
@@ -131,7 +131,6 @@ class AsyncChainEngine:
 
 
 async def _awaited(engine: Any, request: Request) -> Response:
-    if hasattr(engine, "for_await"):
-        response: Response = await engine.for_await().complete(request)
-        return response
-    return await asyncio.to_thread(engine.complete, request)
+    waiting = engine.for_await() if hasattr(engine, "for_await") else ThreadedEngine(engine)
+    response: Response = await waiting.complete(request)
+    return response

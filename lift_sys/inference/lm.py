@@ -62,10 +62,10 @@ def build_lm(
     from lift_sys.inference.replay import ReplayEngine  # noqa: PLC0415 - heavy
 
     if calls is not None:
-        from lift_sys.inference.samples import Awaitable  # noqa: PLC0415 - heavy
+        from lift_sys.inference.threaded import ThreadedEngine  # noqa: PLC0415 - heavy
 
         replaying = ReplayEngine(engine, info.identity, calls)
-        return _lm(info, replaying, Awaitable(replaying))
+        return _lm(info, replaying, ThreadedEngine(replaying))
     return _lm(info, engine, async_engine)
 
 

@@ -8,11 +8,9 @@ Owns the loaded weights and the guarantees around them:
   tokens (``prefix`` has the reason and the rule), in a slot whose content is cut to whole blocks
   first. The server reports how many tokens it reused; if that is not what was planned, the
   request is computed again from nothing, so a mistake costs time and never changes an answer.
-  Flash attention is off: it divides sums among the threads, so that long answers differed between
-  one core and two. Without it they are the same, and as fast.
+  Flash attention is off: it divides sums among threads, so answers depended on the cores.
 - *Interruptible.* The server reports progress after each block and each token, and stops there
-  when asked. It installs its own signal handlers while it loads; the caller's are put back.
-- *Quiet.* The native log is off.
+  when asked. Its own signal handlers are the caller's again after loading. The native log is off.
 """
 
 from __future__ import annotations

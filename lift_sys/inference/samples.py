@@ -8,14 +8,14 @@ what asked for it, and on nothing that happened before.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import dspy
 
+from lift_sys.inference.threaded import ThreadedEngine
 from lift_sys.inference.usage import joining, open_recordings
 
 
@@ -64,27 +64,10 @@ class SampledLM(dspy.LM):
             return [kwargs]
         seed = asked.get("seed")
         if "seed" not in kwargs and (first or asked.get("rollout_id") is not None):
-            seed = _derived(seed, first, asked.get("rollout_id"))
+            seed = derived_seed(seed, first, asked.get("rollout_id"))
         if number == 1:
             return [kwargs if seed is None else {**kwargs, "seed": seed}]
         return [{**kwargs, "n": 1, "seed": _within((seed or 0) + k)} for k in range(number)]
-
-
-class Awaitable:
-    """Another engine, for ``await``: it answers in a thread, with the caller's context."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    async def complete(self, request: dspy.lm15.Request) -> dspy.lm15.Response:
-        """Answer one request; raises as the other engine does."""
-        return await asyncio.to_thread(self._engine.complete, request)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
 
 def sampled(lm: dspy.LM, engine: Any, **settings: Any) -> SampledLM:
@@ -96,14 +79,15 @@ def sampled(lm: dspy.LM, engine: Any, **settings: Any) -> SampledLM:
         settings: Of the copy, where they differ.
     """
     kind = type(lm)
-    made = lm.copy(engine=engine, async_engine=Awaitable(engine), **settings)
+    made = lm.copy(engine=engine, async_engine=ThreadedEngine(engine), **settings)
     # A subclass of the caller's own keeps what it does.
     plain = kind in (dspy.LM, SampledLM)
     made.__class__ = SampledLM if plain else type(kind.__name__, (SampledLM, kind), {})
     return cast("SampledLM", made)
 
 
-def _derived(*parts: object) -> int:
+def derived_seed(*parts: object) -> int:
+    """Return a seed of 31 bits that follows from the texts of all parts."""
     text = "\0".join(map(str, parts))
     return _within(int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]))
 
