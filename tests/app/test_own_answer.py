@@ -13,7 +13,7 @@ from lift_sys.app.own_answer import as_kept, as_run
 from lift_sys.errors import ConfigError
 from lift_sys.ir.models import FunctionSignature, Intent, SpecIR
 from programs.attempts import Attempt
-from tests.app.test_study import TASKS, scripted, study
+from tests.app.own_study import TASKS, scripted, study
 
 IR = SpecIR(
     intent=Intent(summary="Multiplies"), signature=FunctionSignature(name="f", returns="int")
